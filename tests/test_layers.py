@@ -212,6 +212,9 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
         "carboy.acme.keeper": "Loads OpenSSL; needed only with --domain.",
         "carboy.acme.temporary": "Loads OpenSSL; needed only with --domain.",
     },
+    "carboy.server.http2.setup": {
+        "carboy.server.http2.pipes": "Loads hpack, an optional dependency."
+    },
     "carboy.server.tls_setup": {
         "carboy.acme.prepare": "Loads OpenSSL; needed only with --domain.",
         "carboy.acme.store": "Loads OpenSSL; needed only with --domain.",
@@ -313,7 +316,8 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
 # top-level packages a room may use besides the standard library
 PACKAGES: dict[str, set[str]] = {
     # In protocol/websocket only, which loads with the first handshake.
-    "protocol": {"websockets"},
+    # hpack in protocol/http2, which loads with an engine that speaks HTTP/2.
+    "protocol": {"hpack", "websockets"},
     "http": {"markupsafe"},
     "app": {"click", "jinja2", "markupsafe"},
     "testing": {"click"},

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote_to_bytes
 from carboy.protocol.events import RequestHead
 
 VERSION = {"version": "3.0", "spec_version": "2.5"}
-HTTP_VERSIONS = ("1.0", "1.1")
+HTTP_VERSIONS = ("1.0", "1.1", "2")
 HAS_SENDFILE = hasattr(os, "sendfile")
 MOST_NAMES = 512  # that are remembered, because clients choose them
 # Names of fields in lower case, by the name as sent. Connections share them.

@@ -14,12 +14,14 @@ from carboy.file_wrapper import FileWrapper
 from carboy.gateway.interface import LATER, Answer, Exchange, LaterBody
 from carboy.gateway.path_shapes import PathShapes
 from carboy.gateway.worker_hooks import WorkerHooks
-from carboy.protocol.events import VERSIONS, RequestHead
+from carboy.protocol.events import RequestHead
 
 Headers = list[tuple[str, str]]
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
+# By the minor version of a head. HTTP/2 has no minor version (RFC 9113, section 3.1).
+PROTOCOLS = ("HTTP/1.0", "HTTP/1.1", "HTTP/2")
 _USUAL_PORTS = {"http": 80, "https": 443}
 
 
@@ -85,7 +87,7 @@ def field_variables(head: RequestHead, underscores: bool = False) -> dict[str, s
     Repeated fields are joined with "," and Cookie with "; " (RFC 9110, section 5.3; RFC 6265).
     Names with "_" are left out unless `underscores`: they would look like the name with "-".
     """
-    variables = {"SERVER_PROTOCOL": VERSIONS[head.minor]}
+    variables = {"SERVER_PROTOCOL": PROTOCOLS[head.minor]}
     for name, value in head.fields():
         if "_" in name and not underscores:
             continue

@@ -112,7 +112,9 @@ class TlsStream:
     def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         self.sock = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         self._phase = NEW
-        self.facts: TlsFacts | None = None  # once the handshake is done
+        # once the handshake is done
+        self.facts: TlsFacts | None = None
+        self.protocol: str | None = None  # chosen by ALPN (RFC 7301)
 
     def fileno(self) -> int:
         """The descriptor; -1 once closed."""
@@ -148,6 +150,7 @@ class TlsStream:
             raise WantsWrite from None
         # Read by the only thread that uses the TLS state. Others may ask for it later.
         self.facts = facts_of(self.sock)
+        self.protocol = self.sock.selected_alpn_protocol()
         self._phase = OPEN
 
     def _look_at_first_bytes(self) -> None:

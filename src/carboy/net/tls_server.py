@@ -35,7 +35,7 @@ CIPHERS = (
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 )
-PROTOCOLS = ("http/1.1",)  # by ALPN (RFC 7301)
+PROTOCOLS = ("http/1.1",)
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 VERIFY = {"optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 LOOK_EVERY = 2.0  # seconds between two looks at the files
@@ -55,6 +55,7 @@ class TlsOptions:
     client_cert: str = "required"
     kept: str = ""  # file of a certificate that this program renews
     challenges: FindChallenge | None = None  # answers of tls-alpn-01
+    protocols: tuple[str, ...] = PROTOCOLS  # by ALPN (RFC 7301), the best first
 
     def files(self) -> list[str]:
         """Every file that is read."""
@@ -276,7 +277,7 @@ def _context(options: TlsOptions) -> ssl.SSLContext:
                 f"--tls-curve {options.curve} is not a curve of {ssl.OPENSSL_VERSION}. Use"
                 " X25519, prime256v1, secp384r1 or secp521r1."
             ) from None
-    context.set_alpn_protocols(list(PROTOCOLS))
+    context.set_alpn_protocols(list(options.protocols))
     if options.client_ca:
         _ask_for_certificates(context, options)
     return context

@@ -1,4 +1,4 @@
-"""The events of the HTTP/1.1 machine: a request head, pieces of its body, its end.
+"""The events of a machine: a request head, pieces of its body, its end.
 
 Knows no socket, clock or log. A head keeps its field lines as the one validated
 block that arrived, and splits them when they are first read.
@@ -17,8 +17,9 @@ _field_lines = re.compile(r"([^:]++):[ \t]*+([^\r]*+)\r\n").findall
 _raw_lines = re.compile(rb"([^:]++):[ \t]*+([^\r]*+)\r\n").findall
 
 Fields = list[tuple[str, str]]
-# By the minor version of a head.
-VERSIONS = ("HTTP/1.0", "HTTP/1.1")
+# By the minor version of a head. HTTP/2 has none, and its requests have the number HTTP_2.
+VERSIONS = ("HTTP/1.0", "HTTP/1.1", "HTTP/2.0")
+HTTP_2 = 2
 
 
 class RequestHead:
@@ -62,14 +63,14 @@ class RequestHead:
         self.target = target
         self.path = path
         self.query = query
-        self.minor = minor  # 0 or 1: HTTP/1.0 or HTTP/1.1
+        self.minor = minor  # 0 or 1: HTTP/1.0 or HTTP/1.1; HTTP_2
         self.host = host  # the authority of the target, or the Host line; "": HTTP/1.0 sent none
         self._block = block
         self.keep_alive = minor == 1
 
     @property
     def version(self) -> str:
-        """ "HTTP/1.1" or "HTTP/1.0"."""
+        """ "HTTP/1.1", "HTTP/1.0" or "HTTP/2.0"."""
         return VERSIONS[self.minor]
 
     @property

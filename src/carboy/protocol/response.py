@@ -48,7 +48,7 @@ _MEMO_SIZE = 1024
 _MEMO_VALUE = 128
 # Only the lines of these headers are kept: they are the same for every client. Others may hold a
 # secret (Set-Cookie, Location, X-Auth-Token), and no secret is kept after its response.
-_KEPT = frozenset(
+KEPT = frozenset(
     (
         "accept-ranges",
         "access-control-allow-credentials",
@@ -99,7 +99,7 @@ _status = re.compile(r"[1-9][0-9]{2}(?: [^\x00-\x08\x0a-\x1f\x7f]*+)?").fullmatc
 
 
 def encode_line(pair: tuple[str, str]) -> Line:
-    """`b"Name: value\\r\\n"` and its trait; remembered if the header is in `_KEPT`."""
+    """`b"Name: value\\r\\n"` and its trait; remembered if the header is in `KEPT`."""
     try:
         name, value = pair
         if not is_token(name):
@@ -117,7 +117,7 @@ def encode_line(pair: tuple[str, str]) -> Line:
         ) from None
     lowered = name.lower()
     entry = line, _TRAITS.get(lowered, 0)
-    if type(pair) is tuple and len(value) <= _MEMO_VALUE and lowered in _KEPT:
+    if type(pair) is tuple and len(value) <= _MEMO_VALUE and lowered in KEPT:
         if len(lines) >= _MEMO_SIZE:
             lines.clear()
         lines[pair] = entry

@@ -5,11 +5,21 @@ from __future__ import annotations
 import logging
 import socket
 import time
+from collections.abc import Callable, Iterable
 
 from carboy.net.poller import READ, WRITE, Poller
 from carboy.protocol.errors import RemoteProtocolError
 from carboy.server.balancing import CONNECTIONS
-from carboy.server.connection import CLOSED, LATER, LINGER, RUNNING, STREAMING, WRITING, Connection
+from carboy.server.connection import (
+    CLOSED,
+    IDLE,
+    LATER,
+    LINGER,
+    RUNNING,
+    STREAMING,
+    WRITING,
+    Connection,
+)
 from carboy.server.exchange import ServerExchange
 from carboy.server.listening import Listeners
 from carboy.server.responder import Responder
@@ -17,6 +27,7 @@ from carboy.server.scoreboard import Row
 from carboy.server.settings import Settings
 
 log = logging.getLogger("carboy.error")
+Verdict = tuple[Connection, RemoteProtocolError | None]
 
 
 class Closing:
@@ -45,7 +56,9 @@ class Closing:
         if before == flags:
             return
         connection.interest = flags
-        if not before:
+        if connection.fd < 0:
+            connection.sock.watched()  # type: ignore[attr-defined]  # of one request of HTTP/2
+        elif not before:
             self._poller.add(connection.fd, flags)
         elif flags:
             self._poller.change(connection.fd, flags)
@@ -82,6 +95,20 @@ class Closing:
         else:
             error = RemoteProtocolError(400, advice)
             self._refuse(connection, error, time.monotonic(), self._responder.extra.plain)
+
+    def expire(
+        self, exceeded: Iterable[Verdict], refuse_slow: Callable[..., None], now: float
+    ) -> None:
+        """End connections that took too long; `refuse_slow`: those that are answered later."""
+        for connection, error in exceeded:
+            if error is not None and connection.phase is LATER:
+                refuse_slow(connection, error, now)
+            elif error is None:
+                # Not an idle connection whose next request has arrived in this very turn.
+                if connection.phase is not IDLE or connection.is_quiet():
+                    self.close(connection)
+            else:
+                self.refuse(connection, error, now)
 
     def fault(self, connection: Connection, error: Exception) -> None:
         """Close a connection whose input triggered a bug in Carboy; others are not affected."""

@@ -44,11 +44,12 @@ class Phase(Enum):
     LATER = "the application, which answers through a channel"
     WRITING = "the client, to take the response"
     LINGER = "the client, to read the last response and close"
+    PIPE = "the requests of an HTTP/2 connection (server/http2/pipe.py)"
     CLOSED = "nothing"
 
 
 # Members by plain names: an Enum's attribute is looked up slowly on Python 3.11.
-HEAD, IDLE, BODY, RUNNING, STREAMING, LATER, WRITING, LINGER, CLOSED = Phase
+HEAD, IDLE, BODY, RUNNING, STREAMING, LATER, WRITING, LINGER, PIPE, CLOSED = Phase
 
 
 class ClientGone(Exception):

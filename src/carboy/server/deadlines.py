@@ -18,10 +18,12 @@ from carboy.server.connection import (
     IDLE,
     LATER,
     LINGER,
+    PIPE,
     STREAMING,
     WRITING,
     Connection,
 )
+from carboy.server.http2.pipe import is_idle_pipe
 from carboy.server.minimum_rate import MinimumRate
 from carboy.server.settings import Settings
 
@@ -154,6 +156,8 @@ def is_idle(connection: Connection, now: float) -> bool:
     """Whether a connection waits for a request of which nothing has been received."""
     if connection.phase is IDLE:
         return not connection.deferred
+    if connection.phase is PIPE:
+        return is_idle_pipe(connection)
     return connection.is_silent() and now - connection.since > NEWCOMER
 
 

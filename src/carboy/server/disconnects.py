@@ -27,8 +27,8 @@ _ENDED = getattr(select, "POLLRDHUP", 0)  # the client sends no more
 def has_left(exchange: ServerExchange) -> bool:
     """Whether nothing will read the response. For the thread that owns the connection."""
     connection = exchange.connection
-    if connection.broken:
-        return True
+    if connection.broken or connection.fd < 0:  # the leader notes that a stream was reset
+        return connection.broken
     if not _ENDED:
         return _reset(connection)
     flags = _flags(connection)
@@ -39,11 +39,15 @@ def has_left(exchange: ServerExchange) -> bool:
 
 def has_ended(connection: Connection) -> bool:
     """Whether the client has gone, or has ended its side of the connection."""
+    if connection.fd < 0:
+        return connection.broken
     return bool(_flags(connection) & (_GONE | _ENDED)) if _ENDED else _reset(connection)
 
 
 def has_disconnected(connection: Connection) -> bool:
     """Whether the client of a response that has begun has gone; marks the connection as broken."""
+    if connection.fd < 0:
+        return connection.broken
     gone = bool(_flags(connection) & _GONE) if _ENDED else _reset(connection)
     connection.broken = connection.broken or gone
     return connection.broken

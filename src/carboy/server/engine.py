@@ -33,6 +33,7 @@ from carboy.server.connection import (
     IDLE,
     LATER,
     LINGER,
+    PIPE,
     RUNNING,
     STREAMING,
     WRITING,
@@ -43,6 +44,8 @@ from carboy.server.deadlines import Deadlines
 from carboy.server.dispatch_times import DispatchTimes
 from carboy.server.dispatching import Dispatcher
 from carboy.server.exchange import ServerExchange
+from carboy.server.http2.pipe import with_streams
+from carboy.server.http2.setup import pipes_of
 from carboy.server.in_flight import InFlight
 from carboy.server.keep_alive import KeepAlive
 from carboy.server.listening import ListenerPolicy, Listeners, Wrap
@@ -115,6 +118,7 @@ class Engine:
         )  # fmt: skip
         self._body_reader = BodyReader(settings, gateway, self._closing)
         self._use_threads(gateway, trace)
+        self.pipes = pipes_of(self, self._closing, self._waker, self._begin, self._serve_by_phase)
         self.stopping = Stopping(
             settings, self.connections, self._waker, self.crew, self.accepting, self._closing,
             self.responder,
@@ -159,15 +163,15 @@ class Engine:
         self._dispatch = self._dispatcher.dispatch
         self._ready, self._made = self._dispatcher.ready, self._dispatcher.made
         self._left = (
-            self._ready, self._deferred, self._for_leader, self._due, self._resumed, self._opened
+            self._ready, self._deferred, self._for_leader, self._due, self._resumed, self._opened,
+            self.pipes.queue, self.pipes.dirty,
         )  # fmt: skip
 
     # --- starting and stopping
 
     def run(self, started: Callable[[], object] = lambda: None) -> None:
         """Serve until stopped; call `started` first. The calling thread only waits for signals."""
-        if package := monkey_patching.replaced_by():
-            raise RuntimeError(monkey_patching.advice(package))
+        monkey_patching.refuse()
         with switch_interval(self.settings.switch_interval):
             self._serve(started)
         if self._failure is not None:
@@ -241,13 +245,11 @@ class Engine:
             lead.lost = True
             return True
         except (SystemExit, KeyboardInterrupt) as error:
-            # Raised by another thread that ends all threads of a server, because it cannot stop it
-            # otherwise.
+            # Raised by another thread, which cannot stop this one otherwise.
             self._failure = error
             self.stopping.finish()
         except BaseException as error:
-            # A bug in Carboy, not in the application: ending is better than serving only some
-            # clients.
+            # A bug in Carboy: ending is better than serving only some clients.
             log.critical("The engine failed.", exc_info=error)
             self._failure = error
             self.stopping.finish()
@@ -285,6 +287,8 @@ class Engine:
                 self._read(lead, connection)
             else:
                 self._serve_by_phase(lead, connection, flags, now)
+        if self.pipes.queue:
+            self.pipes.run(lead, now)
         while ready:
             self._dispatch(lead, *ready.popleft())
         # Then, because a stop closes idle connections, and those with requests to run seem idle.
@@ -300,6 +304,8 @@ class Engine:
             self._dispatch(lead, self._resumed.popleft())
         if self._opened:
             self.channels.begin()
+        if self.pipes.dirty:
+            self.pipes.finish_turn()
         if self._single_threaded:
             self.accepting.served()
         if self.accepting.due:
@@ -325,29 +331,18 @@ class Engine:
     def _tick(self, now: float) -> None:
         """Once an interval: refresh the Date line, and act on everything that ran out of time."""
         self.responder.extra.refresh(time.time())
-        exceeded = self.deadlines.exceeded(self.connections.values(), now)
+        exceeded = self.deadlines.exceeded(with_streams(self.connections), now)
         pace = self.deadlines if self.stopping.asked is None else self.stopping
         self._next_tick = now + pace.pause
-        for connection, error in exceeded:
-            if error is not None and connection.phase is LATER:
-                self.channels.refuse_slow(connection, error, now)
-            elif error is None:
-                # Not an idle connection whose next request has arrived in this very turn.
-                if connection.phase is not IDLE or connection.is_quiet():
-                    self._closing.close(connection)
-            else:
-                self._closing.refuse(connection, error, now)
+        self._closing.expire(exceeded, self.channels.refuse_slow, now)
         self.streams.tick(now)
         self.channels.tick(now)
+        self.pipes.tick(now)
         self.accepting.tick()
         self.crew.start_watcher()
-        self.scheduler.tick(now, self._running)
+        self.scheduler.tick(now, self.stopping.with_thread)
         if self.responder.stopping:  # later: clients connect until the listeners are closed
             self.stopping.tick(now)
-
-    def _running(self) -> list[tuple[str, float]]:
-        """Request line and seconds of everything that has a thread."""
-        return self.stopping.with_thread({*map(id, self._queue), *map(id, self.streams.waiting())})
 
     def _serve_own(self, fd: int, now: float) -> None:
         """A listener or a waker; or a connection that was closed earlier in this turn."""
@@ -360,6 +355,7 @@ class Engine:
                 self._next_tick = min(self._next_tick, now + self.stopping.pause)
                 self.stopping.begin(now)
                 self.channels.stop()
+                self.pipes.stop(now)
                 self.accepting.pass_on(now)
         elif fd in self.listeners.sockets:
             self.accepting.due.append(fd)
@@ -381,6 +377,8 @@ class Engine:
         elif phase is LATER:
             if self.channels.serve(connection, flags, now):
                 self._read(lead, connection)
+        elif phase is PIPE:
+            self.pipes.serve(connection, flags, now)
         elif phase is RUNNING:
             # The client has sent more, or has gone; either waits until its response is finished.
             # Watching for nothing is not enough, because the kernel reports a hang-up regardless.
@@ -407,7 +405,8 @@ class Engine:
         try:
             event = connection.machine.receive(data)
         except RemoteProtocolError as error:
-            self._closing.refuse(connection, error, clock())
+            if not self.pipes.take(connection, data):
+                self._closing.refuse(connection, error, clock())
             return
         except Exception as error:
             self._closing.fault(connection, error)

@@ -23,6 +23,12 @@ def replaced_by() -> str | None:
     return None
 
 
+def refuse() -> None:
+    """Raise RuntimeError if the threads are coroutines."""
+    if package := replaced_by():
+        raise RuntimeError(advice(package))
+
+
 def advice(package: str) -> str:
     """The problem and how to fix it, for the user."""
     return (

@@ -18,6 +18,7 @@ from carboy.server.connection import IDLE, RUNNING, STREAMING, Connection
 from carboy.server.crew import Crew
 from carboy.server.dispatch_times import since, usage
 from carboy.server.exchange import ServerExchange
+from carboy.server.http2.pipe import with_streams
 from carboy.server.in_flight import InFlight
 from carboy.server.request_body import BodyStream
 from carboy.server.responder import Responder
@@ -99,7 +100,7 @@ class Runner:
         for exchange in waiting:
             self.abandon(exchange)
             exchange.connection.phase = IDLE  # no thread has it
-        for connection in list(connections.values()):
+        for connection in with_streams(connections):
             connection.cut()
             if connection.phase is STREAMING and connection.exchange is not None:
                 self.abandon(connection.exchange)

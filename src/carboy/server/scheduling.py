@@ -14,9 +14,9 @@ leader calls this file, except for `deposed`, which the thread that replaces a l
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Container, Hashable
 
-from carboy.server.busy_warnings import BusyWarnings, Running
+from carboy.server.busy_warnings import BusyWarnings
 from carboy.server.connection import IDLE, RUNNING
 from carboy.server.crew import Crew
 from carboy.server.disconnects import has_disconnected, has_left
@@ -47,6 +47,7 @@ BETWEEN_LOOKS = 0.1  # seconds between two checks of all waiting clients
 MOST_RETRY = 30  # seconds: the longest Retry-After
 
 Finished = Callable[[ServerExchange, float], None]
+WithThread = Callable[[Container[int]], list[tuple[str, float]]]
 
 
 class Scheduler:
@@ -284,8 +285,12 @@ class Scheduler:
 
     # --- once an interval
 
-    def tick(self, now: float, running: Running) -> None:
-        """About once a second, or when a request may have waited long enough."""
+    def tick(self, now: float, with_thread: WithThread) -> None:
+        """About once a second, or when a request may have waited long enough.
+
+        `with_thread`: request line and seconds of everything that has a thread, without the
+        exchanges whose ids it gets.
+        """
         queue = self.queue
         if len(queue):
             for exchange in queue.older_than(now - self._timeout):
@@ -294,6 +299,10 @@ class Scheduler:
         self._check_waiting_streams(now)
         away = self._crew.away
         full = away >= queue.threads and not self._crew.single_threaded
+
+        def running() -> list[tuple[str, float]]:
+            return with_thread({*map(id, queue), *map(id, self._streams.waiting())})
+
         self._warnings.check(now, full, queue.last_free, queue.oldest(), len(queue), running)
 
     def _check_waiting_streams(self, now: float) -> None:

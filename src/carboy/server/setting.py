@@ -19,6 +19,7 @@ STATIC = "Static files"
 COMPRESSION = "Compression"
 CACHE = "Cache"
 PROXIES = "Proxies and names"
+HTTP2 = "HTTP/2"
 OTHER = "Other"
 
 

@@ -31,6 +31,7 @@ from carboy.server.connection import (
     Phase,
 )
 from carboy.server.crew import Crew
+from carboy.server.http2.pipe import with_streams
 from carboy.server.listening import ListenerPolicy
 from carboy.server.raw_socket import has_switched_protocol
 from carboy.server.responder import Responder
@@ -140,7 +141,7 @@ class Stopping:
     ) -> list[tuple[str, float]]:
         now = clock()
         exchanges = self._crew.current.slot[:]
-        for connection in list(self._connections.values()):
+        for connection in with_streams(self._connections):
             exchange = connection.exchange  # the leader may delete it at any moment
             if exchange is not None and connection.phase in phases:
                 exchanges.append(exchange)
@@ -203,7 +204,7 @@ class Stopping:
         Looks at one slice of the connections, and sets `pause`.
         """
         if not self._rest:
-            self._rest = list(self._connections.values())
+            self._rest = with_streams(self._connections)
             self.pause = HURRY / max(1, math.ceil(len(self._rest) / SLICE))
             self._awaited = False
         looked_at = self._rest[-SLICE:]

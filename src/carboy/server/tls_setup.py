@@ -33,7 +33,7 @@ def tls_server(
         _refuse_without_certificate(keys, settings)
         return None
     from carboy.net.tls_files import Pair, has_key
-    from carboy.net.tls_server import TlsOptions, TlsServer
+    from carboy.net.tls_server import PROTOCOLS, TlsOptions, TlsServer
 
     alone = [file for file in certs if not has_key(file)]
     if len(keys) != len(alone):
@@ -53,6 +53,7 @@ def tls_server(
             client_cert=settings.client_cert,
             kept=kept,
             challenges=None if store is None else store.challenge_certificate,
+            protocols=(*(("h2",) if settings.http2 else ()), *PROTOCOLS),
         )
     )
 

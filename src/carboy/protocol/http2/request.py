@@ -1,0 +1,203 @@
+"""The field section of a request, checked and made into a `RequestHead`.
+
+Two kinds of faults (RFC 9113, section 8.1.1):
+
+    StreamFailed          malformed by a rule of HTTP/2: the stream is reset
+    RemoteProtocolError   broken by a rule of HTTP that both versions have: the client gets its
+                          status, as over HTTP/1.1
+
+Whatever passes has been checked by the same functions as a head of HTTP/1.1 (protocol/head.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from carboy.grammar import TCHAR
+
+from ..errors import RemoteProtocolError
+from ..events import HTTP_2, RequestHead
+from ..head import apply_framing, parse_host, parse_target
+from ..limits import Limits
+from .codes import Code, StreamFailed
+
+Pairs = Sequence[tuple[bytes, bytes]]
+
+# RFC 9113, section 8.2.1: no upper case; the rest is that of a token.
+_name = re.compile(f"[{TCHAR.replace('A-Z', '')}]++".encode()).fullmatch
+_malformed_value = re.compile(rb"[\x00\r\n]|\A[ \t]|[ \t]\Z").search
+_control = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
+_token = re.compile(f"[{TCHAR}]++".encode()).fullmatch
+
+_PSEUDO = frozenset((b":method", b":scheme", b":path", b":authority", b":protocol"))
+# RFC 9113, section 8.2.2
+_OF_A_CONNECTION = frozenset(
+    (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade")
+)
+_SCHEMES = (b"https", b"http")
+_COUNTED = frozenset((b"content-length", b"content-type", b"expect"))
+_WEBSOCKET = b"websocket"
+
+
+def malformed(message: str) -> StreamFailed:
+    """A fault for which the stream is reset."""
+    return StreamFailed(Code.PROTOCOL_ERROR, message)
+
+
+def check_trailers(pairs: Pairs) -> None:
+    """Refuse a section after the content that is malformed; nothing of it is used."""
+    for name, value in pairs:
+        _check(name, value)
+
+
+def _check(name: bytes, value: bytes) -> None:
+    if not _name(name):
+        raise malformed("a header name is empty or has a character that names may not have")
+    if _malformed_value(value):
+        raise malformed("a header value has a line break or NUL, or white space around it")
+    if name in _OF_A_CONNECTION:
+        raise malformed(f"HTTP/2 has no header {name.decode('latin-1')}")
+    if name == b"te" and value.lower() != b"trailers":
+        raise malformed("the only value of TE in HTTP/2 is 'trailers'")
+
+
+class HeadReader:
+    """Reads one field section. `error` is the first fault that gets an answer with a status."""
+
+    def __init__(self, pairs: Pairs, ended: bool, limits: Limits) -> None:
+        self._limits = limits
+        self._ended = ended  # no content follows
+        self._pseudo: dict[bytes, bytes] = {}
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._counted: dict[bytes, list[bytes]] = {}
+        self._hosts: list[bytes] = []
+        self._cookies: list[bytes] = []
+        self.error: RemoteProtocolError | None = None
+        self._sort(pairs)
+
+    def _sort(self, pairs: Pairs) -> None:
+        pseudo, fields, size = self._pseudo, self._fields, 0
+        limits = self._limits
+        for name, value in pairs:
+            if name[:1] == b":":
+                if name not in _PSEUDO or name in pseudo or size:
+                    raise malformed("a pseudo-header is unknown, repeated or after a header")
+                if _malformed_value(value):
+                    raise malformed("a pseudo-header has a line break, NUL or white space")
+                pseudo[name] = value
+                continue
+            _check(name, value)
+            length = len(name) + len(value) + 4
+            size += length
+            if length - 2 > limits.field_line:
+                self._refuse(431, "a header line is too long")
+            if _control(value):
+                self._refuse(400, "a header value has a control character")
+            if name == b"host":
+                self._hosts.append(value)
+            elif name == b"cookie":
+                self._cookies.append(value)
+            elif b"_" in name and not limits.underscore_fields:
+                pass  # in an environ it would shadow the name with "-"
+            else:
+                fields.append((name, value))
+                if name in _COUNTED:
+                    self._counted.setdefault(name, []).append(value)
+        if size > limits.fields_size:
+            self._refuse(431, "the headers are too large")
+        if len(pairs) - len(pseudo) > limits.fields_count:
+            self._refuse(431, "there are too many headers")
+
+    def _refuse(self, status: int, message: str) -> None:
+        self.error = self.error or RemoteProtocolError(status, message)
+
+    @property
+    def line(self) -> str:
+        """The request line for a log, of what there is."""
+        method, path = self._pseudo.get(b":method", b"-"), self._pseudo.get(b":path", b"-")
+        return f"{method.decode('latin-1')} {path.decode('latin-1')} HTTP/2.0"
+
+    def head(self) -> RequestHead:
+        """The head. Raises StreamFailed and RemoteProtocolError."""
+        pseudo = self._pseudo
+        method = pseudo.get(b":method")
+        if not method:
+            raise malformed("a request needs :method")
+        protocol = pseudo.get(b":protocol")
+        path, scheme = pseudo.get(b":path"), pseudo.get(b":scheme")
+        if method == b"CONNECT" and protocol is None:
+            if path is not None or scheme is not None or not pseudo.get(b":authority"):
+                raise malformed("CONNECT has :authority, and neither :scheme nor :path")
+            raise RemoteProtocolError(501, "CONNECT is not implemented: this is not a proxy")
+        if protocol is not None and method != b"CONNECT":
+            raise malformed(":protocol is for CONNECT only")
+        if not path or not scheme:
+            raise malformed("a request needs :scheme and :path")
+        host = self._host(scheme)
+        if self.error is not None:
+            raise self.error
+        if len(path) + len(method) + 11 > self._limits.request_line:
+            raise RemoteProtocolError(414, "the request target is too long")
+        if protocol is not None:
+            raise RemoteProtocolError(501, "this protocol is not implemented over HTTP/2")
+        return self._made(method, path, host)
+
+    def _host(self, scheme: bytes) -> bytes:
+        """The authority, which Host has to repeat if both are there (RFC 9113, 8.3.1)."""
+        authority = self._pseudo.get(b":authority")
+        hosts = self._hosts
+        if authority is not None and any(host != authority for host in hosts):
+            raise malformed(":authority and Host differ")
+        if authority is None and not hosts:
+            raise malformed("a request needs :authority")
+        if scheme not in _SCHEMES:
+            self._refuse(400, "the scheme of a request is 'https' or 'http'")
+        if authority is not None:
+            hosts = [*hosts[1:], authority]
+        try:
+            return parse_host(hosts, 2)
+        except RemoteProtocolError as error:
+            self.error = self.error or error
+            return b""
+
+    def _made(self, method: bytes, path: bytes, host: bytes) -> RequestHead:
+        if not _token(method):
+            raise RemoteProtocolError(400, "the method has a character that methods may not have")
+        if path[:1] != b"/" and path != b"*":
+            raise malformed(":path has to start with '/'")
+        if b" " in path:
+            raise RemoteProtocolError(400, "the request target has a space")
+        target = parse_target(method, path)
+        fields = self._fields
+        if self._cookies:
+            # RFC 9113, section 8.2.3: clients may split the field.
+            fields.append((b"cookie", b"; ".join(self._cookies)))
+        fields.insert(0, (b"host", host))
+        head = RequestHead(
+            method.decode("latin-1"),
+            path.decode("latin-1"),
+            target.path.decode("latin-1"),
+            (target.query or b"").decode("latin-1"),
+            HTTP_2,
+            host.decode("latin-1"),
+            b"".join([b"%b: %b\r\n" % pair for pair in fields]),
+        )
+        head.keep_alive = True
+        if self._counted:
+            head.minor = 1  # these fields mean what they mean in HTTP/1.1
+            apply_framing(head, self._counted)
+            head.minor = HTTP_2
+            head.keep_alive = True
+        self._frame(head)
+        return head
+
+    def _frame(self, head: RequestHead) -> None:
+        """Compare the length of the content with the end of the stream."""
+        if self._ended:
+            if head.content_length:
+                raise malformed("Content-Length is more than the content")
+            head.expect_continue = False
+        elif head.content_length is None:
+            head.chunked = True  # its length is not known
+            head.expect_continue = b"expect" in self._counted

@@ -1,0 +1,233 @@
+"""One HTTP/2 connection, and the requests on it, each of which is a connection to the engine.
+
+    Pipe               the socket, the session of the protocol, and the lock of both
+    StreamConnection   a Connection for one request: its machine is a Stream of the session
+    StreamSocket       its socket: content comes out, frames go in
+
+The rest of the server handles a StreamConnection like a connection of HTTP/1.1 with one request. It
+has no descriptor (`fd` is negative), so what would be told to the poller is told to its socket.
+
+Which thread may touch what:
+
+    the leader          `streams`, to add; everything with the lock
+    the thread that     the StreamConnection and its Stream, like those of HTTP/1.1; what the
+    runs a request      StreamSocket does, takes the lock
+    any thread          `Connection.cut`; `queue` of the Pipes, to append, and waking the leader
+
+The lock is taken for the session, for the pipe's socket and for what the pipe keeps unsent. Code
+under it neither blocks nor takes another lock nor calls the application, so every thread may wait
+for it, whatever locks it has. A Stream is shared: the session changes `received`, `ended`, `reset`
+and the windows under the lock; the thread of the request reads them without it. It may see an old
+value, and then the leader serves the connection again, because each of these changes appends it to
+`queue`. Only its own thread changes `reading`, `writing` and the rest. `segments` are appended by
+that thread before it sends their bytes, and used up under the lock.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from carboy.net.poller import READ, WRITE, is_ready
+from carboy.protocol.http2.codes import Code
+from carboy.server.connection import CLOSED, PIPE, Connection
+
+if TYPE_CHECKING:
+    from carboy.protocol.http2.session import Session
+    from carboy.protocol.http2.stream import Stream
+    from carboy.server.connection import FileRest
+    from carboy.server.http2.pipes import Pipes
+
+GONE = 8  # flags of a connection whose client has gone: EPOLLERR
+QUANTUM = 64 * 1024  # bytes of one response that are sent before others have their turn
+FULL = 256 * 1024  # bytes unsent above which responses wait
+SECOND = 1.0
+
+
+class Pipe(Connection):
+    """A connection that speaks HTTP/2. Made of one that has sent the first line of the preface."""
+
+    __slots__ = (
+        "change", "goodbye_at", "lock", "over", "partial_since", "pipes", "session", "streams",
+    )  # fmt: skip
+
+    def __init__(self, before: Connection, session: Session, pipes: Pipes, now: float) -> None:
+        super().__init__(before.sock, before.machine, before.peer, before.server, now)
+        self.interest = before.interest
+        self.phase = PIPE
+        self.session = session
+        self.pipes = pipes
+        self.lock = threading.RLock()
+        self.change = threading.Condition(self.lock)  # threads of requests wait for it
+        self.streams: dict[int, StreamConnection] = {}
+        self.over = False  # no request is read or answered any more
+        self.goodbye_at = 0.0  # monotonic seconds: when the stop names the last stream
+        self.partial_since = now  # monotonic seconds; 0.0: nothing is incomplete
+
+    # --- with the lock
+
+    def transmit(self) -> None:
+        """Send what the session has for the client; what the socket does not take is kept."""
+        out = self.session.sender.out
+        if out:
+            data = bytes(out)
+            out.clear()
+            if not self.push(data):
+                self.pipes.look_at(self)
+
+    @property
+    def full(self) -> bool:
+        """Whether responses have to wait until the client has read some of what is unsent."""
+        return self.unsent_bytes > FULL
+
+
+class StreamConnection(Connection):
+    """A connection of the engine for one request of a pipe."""
+
+    __slots__ = ("pipe", "queued", "stream")
+
+    def __init__(self, pipe: Pipe, stream: Stream, now: float) -> None:
+        super().__init__(StreamSocket(pipe, stream, self), stream, pipe.peer, pipe.server, now)
+        self.pipe = pipe
+        self.stream = stream  # the machine
+        self.interest = READ
+        self.queued = False  # the leader is about to look at it
+
+    def flags(self) -> int:
+        """What the poller would say of it."""
+        stream, interest = self.stream, self.interest
+        if self.broken or stream.reset or self.pipe.over:
+            return GONE
+        flags = READ if interest & READ and stream.readable else 0
+        if interest & WRITE and not self.pipe.full and self.pipe.session.sender.can_send(stream):
+            flags |= WRITE
+        return flags
+
+    def is_quiet(self) -> bool:
+        """False: a request is never idle."""
+        return False
+
+    def push_file(self, file: FileRest, sendfile: bool) -> None:
+        """As for HTTP/1.1; the kernel does not make frames."""
+        super().push_file(file, False)
+
+    def flush(self, sendfile: bool = True) -> bool:
+        """As for HTTP/1.1; the kernel does not make frames."""
+        return super().flush(False)
+
+    def wait(self, flag: int) -> float:
+        """Block this thread until there is content, or room; a second at most."""
+        pipe = self.pipe
+        stream = self.stream
+        start = pipe.pipes.clock()
+        if pipe.pipes.single_threaded:
+            pipe.pipes.serve_here(pipe)
+        else:
+            with pipe.lock:
+                pipe.change.wait_for(lambda: self._ready(stream, flag), SECOND)
+        return min(pipe.pipes.clock() - start, SECOND)
+
+    def _ready(self, stream: Stream, flag: int) -> bool:
+        if self.broken or stream.reset or self.pipe.over:
+            return True
+        if flag == READ:
+            return stream.readable
+        return not self.pipe.full and self.pipe.session.sender.can_send(stream)
+
+
+class StreamSocket:
+    """The socket of one request: a net.stream.Stream."""
+
+    __slots__ = ("_connection", "_pipe", "_stream")
+
+    def __init__(self, pipe: Pipe, stream: Stream, connection: StreamConnection) -> None:
+        self._pipe = pipe
+        self._stream = stream
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pipe.sock, name)  # facts and variables of TLS
+
+    def fileno(self) -> int:
+        """-1: it has no descriptor."""
+        return -1
+
+    def _check(self) -> None:
+        if self._stream.reset or self._pipe.over or self._pipe.broken:
+            raise ConnectionResetError("The client has gone, or has cancelled the request.")
+
+    def recv(self, size: int) -> bytes:
+        """Content that has come; b"" at its end."""
+        pipe, stream = self._pipe, self._stream
+        with pipe.lock:
+            self._check()
+            if not stream.received:
+                if stream.ended:
+                    return b""
+                raise BlockingIOError
+            data = pipe.session.take(stream, size)
+            pipe.transmit()
+            return data
+
+    def send(self, data: Any) -> int:
+        """Put bytes of the response into frames, as far as the client's windows allow."""
+        if not data:
+            return 0
+        pipe, stream = self._pipe, self._stream
+        with pipe.lock:
+            self._check()
+            if pipe.full:
+                raise BlockingIOError
+            sent = pipe.session.sender.send(stream, data, QUANTUM)
+            if stream.finished and pipe.pipes.gathering:
+                pipe.pipes.look_at(pipe, wake=False)
+            else:
+                pipe.transmit()
+        if not sent:
+            raise BlockingIOError
+        return sent
+
+    def watched(self) -> None:
+        """The engine has begun to watch for something that may be there already."""
+        self._pipe.pipes.enqueue(self._connection)
+
+    def shutdown(self, how: int) -> None:
+        """Reset the stream. There is no half-closing: the end of a response ends our side."""
+        pipe = self._pipe
+        with pipe.lock:
+            pipe.session.reset(self._stream, Code.CANCEL)
+            pipe.transmit()
+        pipe.pipes.enqueue(self._connection)
+        raise OSError("A stream cannot be shut down. It is reset.")
+
+    def setsockopt(self, level: int, option: int, value: bytes) -> None:
+        """Nothing: the stream of an incomplete response is reset when it is closed."""
+
+    def close(self) -> None:
+        """The request is done with: reset the stream if it has not ended."""
+        pipe = self._pipe
+        with pipe.lock:
+            pipe.session.forget(self._stream)
+            pipe.streams.pop(self._stream.id, None)
+            if pipe.session.sender.out or not pipe.streams:
+                pipe.pipes.look_at(pipe, wake=not pipe.pipes.gathering)
+
+
+def with_streams(connections: dict[int, Connection]) -> list[Connection]:
+    """All connections, and those of the requests on pipes; any thread may ask."""
+    found = list(connections.values())
+    pipes = [each for each in found if each.phase is PIPE]
+    for pipe in pipes:
+        if isinstance(pipe, Pipe):
+            found.extend(list(pipe.streams.values()))
+    return found
+
+
+def is_idle_pipe(connection: Connection) -> bool:
+    """Whether a connection speaks HTTP/2 and has no request."""
+    return isinstance(connection, Pipe) and not connection.streams and not connection.over
+
+
+def is_readable(pipe: Pipe, seconds: float) -> bool:
+    """Whether the socket becomes readable within `seconds`."""
+    return pipe.phase is not CLOSED and is_ready(pipe.fd, READ, seconds)

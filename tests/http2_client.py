@@ -27,7 +27,7 @@ Fields = list[tuple[str, str]]
 
 
 class Reply:
-    """What has come on one stream."""
+    """The frames that have come on one stream."""
 
     def __init__(self) -> None:
         self.interim: list[int] = []

@@ -13,7 +13,7 @@ import pytest
 from carboy import Carboy, Response, request
 from carboy.net.tls_files import Pair
 from carboy.net.tls_server import TlsOptions, TlsServer
-from carboy.server.settings import Settings
+from carboy.server.http2.choice import Http2Choice
 from certificates import Authority
 from http2_client import Http2Client, connected
 from live_engine import Live, served
@@ -28,7 +28,7 @@ def http2(live: Live, **settings: int) -> Iterator[Http2Client]:
 
 
 def served_h2c(app: Any, **settings: Any) -> Any:
-    return served(app, h2c=True, **settings)
+    return served(app, http2=Http2Choice(h2c=True), **settings)
 
 
 def show(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -131,6 +131,6 @@ def test_without_h2c_a_plain_port_speaks_http_1_only() -> None:
 
 
 def test_http_2_is_refused_when_its_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("carboy.server.settings.http2_installed", lambda: False)
+    monkeypatch.setattr("carboy.server.http2.choice.http2_installed", lambda: False)
     with pytest.raises(ValueError, match=r"--h2c needs a package. Use: pip install carboy\[http2"):
-        Settings(http2=False, h2c=True)
+        Http2Choice(http2=False, h2c=True)

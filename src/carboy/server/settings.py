@@ -12,8 +12,6 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from difflib import get_close_matches
-from functools import lru_cache
-from importlib.util import find_spec
 from typing import Any
 
 from carboy.engine_url import LOCAL, check_channels
@@ -24,10 +22,10 @@ from carboy.protocol.websocket.origins import Origins
 from carboy.relay.frames import LARGEST_DATA
 from carboy.server.compression import Compression
 from carboy.server.response_cache.setup import ResponseCache
+from carboy.server.http2.choice import Http2Choice
 from carboy.server.setting import (
     APPLICATION,
     CHANNELS,
-    HTTP2,
     KIB,
     OTHER,
     SIZES,
@@ -46,12 +44,6 @@ SLOW = ("disconnect", "skip")
 POLLERS = ("auto", "epoll", "selectors")
 TLS_VERSIONS = ("1.2", "1.3")
 CLIENT_CERT = ("required", "optional")
-
-
-@lru_cache(1)
-def http2_installed() -> bool:
-    """Whether the package that HTTP/2 needs is there."""
-    return find_spec("hpack") is not None
 
 
 def usable_cpus() -> int:
@@ -395,21 +387,6 @@ class Settings:
         TLS,
     )
 
-    # --- HTTP/2 (docs/http2.md)
-    http2: bool = setting(
-        http2_installed,
-        "yes or no",
-        "HTTP/2 over TLS.",
-        HTTP2,
-        shown="yes, if the extra http2 is installed",
-    )
-    h2c: bool = setting(
-        False,
-        "yes or no",
-        "HTTP/2 without TLS, for proxies that know of it; other clients use HTTP/1.1.",
-        HTTP2,
-    )
-
     # --- identity and system calls
     server_header: str = setting(
         "carboy",
@@ -433,14 +410,12 @@ class Settings:
     compression: Compression = field(default_factory=Compression)
     response_cache: ResponseCache = field(default_factory=ResponseCache)
     trust: Trust = field(default_factory=Trust)
+    http2: Http2Choice = field(default_factory=Http2Choice)
     http2_limits: Http2Limits = field(default_factory=Http2Limits)
 
     def __post_init__(self) -> None:
         check_values(self)
         check_values(self.http2_limits)
-        for name in ("http2", "h2c"):
-            if getattr(self, name) and not http2_installed():
-                raise ValueError(f"--{name} needs a package. Use: pip install carboy[http2].")
         Origins(self.websocket_origins)
         try:
             check_channels(self.channels)
@@ -458,6 +433,7 @@ GROUPS: dict[str, tuple[type[Any], str]] = {
     "compression": (Compression, ""),
     "response_cache": (ResponseCache, ""),
     "trust": (Trust, ""),
+    "http2": (Http2Choice, ""),
     "http2_limits": (Http2Limits, "http2_"),
 }
 

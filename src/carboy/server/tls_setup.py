@@ -53,7 +53,7 @@ def tls_server(
             client_cert=settings.client_cert,
             kept=kept,
             challenges=None if store is None else store.challenge_certificate,
-            protocols=(*(("h2",) if settings.http2 else ()), *PROTOCOLS),
+            protocols=(*(("h2",) if settings.http2.http2 else ()), *PROTOCOLS),
         )
     )
 

@@ -60,7 +60,7 @@ class Pipe(Connection):
         self.lock = threading.RLock()
         self.change = threading.Condition(self.lock)  # threads of requests wait for it
         self.streams: dict[int, StreamConnection] = {}
-        self.over = False  # no request is read or answered any more
+        self.over = False  # requests are no longer read or answered
         self.goodbye_at = 0.0  # monotonic seconds: when the stop names the last stream
         self.partial_since = now  # monotonic seconds; 0.0: nothing is incomplete
 
@@ -94,7 +94,7 @@ class StreamConnection(Connection):
         self.queued = False  # the leader is about to look at it
 
     def flags(self) -> int:
-        """What the poller would say of it."""
+        """The flags that the poller would report for it."""
         stream, interest = self.stream, self.interest
         if self.broken or stream.reset or self.pipe.over:
             return GONE

@@ -104,7 +104,7 @@ class Pipes:
         now = self.clock()
         pipe = Pipe(connection, session, self, now)
         self._connections[connection.fd] = pipe
-        connection.phase = CLOSED  # nothing refers to it any more
+        connection.phase = CLOSED  # it is no longer used
         self.all[pipe] = None
         if self._stopping:
             self._announce(pipe, now)
@@ -115,7 +115,7 @@ class Pipes:
         if self._secure:
             chosen = getattr(connection.sock, "protocol", None)
             return chosen == "h2"
-        return self._settings.h2c
+        return self._settings.http2.h2c
 
     # --- a turn
 

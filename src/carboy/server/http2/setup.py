@@ -55,7 +55,7 @@ def pipes_of(
     `begin` and `serve_by_phase` are methods of the engine, for connections of single requests.
     """
     settings, responder = engine.settings, engine.responder
-    if not (settings.http2 if responder.scheme == "https" else settings.h2c):
+    if not (settings.http2.http2 if responder.scheme == "https" else settings.http2.h2c):
         return NoPipes()
     from carboy.server.http2.pipes import Pipes
 

@@ -28,7 +28,7 @@ def http2(live: Live, **settings: int) -> Iterator[Http2Client]:
 
 
 def served_h2c(app: Any, **settings: Any) -> Any:
-    return served(app, http2=Http2Choice(h2c=True), **settings)
+    return served(app, h2c=True, **settings)
 
 
 def show(environ: dict[str, Any], start_response: Any) -> list[bytes]:

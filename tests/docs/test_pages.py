@@ -65,7 +65,7 @@ def test_every_option_in_the_pages_exists() -> None:
         ROOT / "README.md",
         *(
             ROOT / "docs" / f"{n}.md"
-            for n in ("serving", "https", "static-files", "develop", "learn")
+            for n in ("serving", "https", "http2", "static-files", "develop", "learn")
         ),
     ]
     wrong = []

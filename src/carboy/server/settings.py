@@ -21,8 +21,8 @@ from carboy.protocol.limits import Limits
 from carboy.protocol.websocket.origins import Origins
 from carboy.relay.frames import LARGEST_DATA
 from carboy.server.compression import Compression
-from carboy.server.response_cache.setup import ResponseCache
 from carboy.server.http2.choice import Http2Choice
+from carboy.server.response_cache.setup import ResponseCache
 from carboy.server.setting import (
     APPLICATION,
     CHANNELS,

@@ -25,6 +25,21 @@ def carboy(target: str, port: int, threads: int | None) -> list[str]:
     return [str(carboy_command()), "run", target, "--port", str(port), "--no-access-log", *chosen]
 
 
+def carboy_static(target: str, port: int, threads: int | None) -> list[str]:
+    """Carboy with the folder of static files in front of the application."""
+    return _with_folder(*carboy(target, port, threads), "--static", "/static=$BENCH_STATIC")
+
+
+def carboy_static_tls(target: str, port: int, threads: int | None) -> list[str]:
+    return _with_folder(*carboy_tls(target, port, threads), "--static", "/static=$BENCH_STATIC")
+
+
+def _with_folder(*command: str) -> list[str]:
+    """The command, with the variable in its last argument replaced by the shell."""
+    *words, last = command
+    return ["sh", "-c", f'exec "$@" "{last}"', "sh", *words]
+
+
 def carboy_tls(target: str, port: int, threads: int | None) -> list[str]:
     file, key = certificate.files()
     return [*carboy(target, port, threads), "--cert", file, "--key", key]
@@ -61,6 +76,38 @@ def gunicorn(target: str, port: int, threads: int | None) -> list[str]:
     many = str(threads or GUNICORN_THREADS)
     kind = ["-k", "gthread", "--threads", many]
     return [_tool("gunicorn"), "-b", f"{HOST}:{port}", *kind, "--no-control-socket", target]
+
+
+def granian_tls(target: str, port: int, threads: int | None) -> list[str]:
+    file, key = certificate.files()
+    *command, name = granian(target, port, threads)
+    tls = ["--ssl-certificate", file, "--ssl-keyfile", key, "--ssl-protocol-min", "tls1.2"]
+    return [*command, *tls, name]
+
+
+def granian_static(target: str, port: int, threads: int | None) -> list[str]:
+    options = ["--static-path-route", "/static", "--static-path-mount", "$BENCH_STATIC"]
+    return _with_folder(*granian(target, port, threads), *options)
+
+
+def granian_static_tls(target: str, port: int, threads: int | None) -> list[str]:
+    options = ["--static-path-route", "/static", "--static-path-mount", "$BENCH_STATIC"]
+    return _with_folder(*granian_tls(target, port, threads), *options)
+
+
+def front(name: str, scheme: str) -> Arguments:
+    """Arguments for nginx or Caddy, which serve only static files."""
+
+    def arguments(target: str, port: int, threads: int | None) -> list[str]:
+        return [sys.executable, "-m", "bench.fronts", name, str(port), scheme]
+
+    return arguments
+
+
+def hypercorn_tls(target: str, port: int, threads: int | None) -> list[str]:
+    file, key = certificate.files()
+    *command, name = hypercorn(target, port, threads)
+    return [*command, "--certfile", file, "--keyfile", key, name]
 
 
 def gunicorn_sync(target: str, port: int, threads: int | None) -> list[str]:

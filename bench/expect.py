@@ -69,6 +69,12 @@ def _memory(work: str, ours: str, bound: float, text: str) -> Promise:
 PROMISES = (
     _faster("a", "granian", 1.1, "compared with granian", "carboy-wsgi"),
     _faster("a", "bjoern", 0.65, "compared with bjoern", "carboy-wsgi"),
+    _faster("tls", "carboy-wsgi", 0.75, "compared with HTTP", "carboy-tls"),
+    _faster("tls", "gunicorn-tls", 3.0, "compared with gunicorn, HTTPS", "carboy-tls"),
+    _faster("http2", "hypercorn-tls", 5.0, "compared with hypercorn", "carboy-tls"),
+    _faster("http2", "granian-tls", 0.5, "compared with granian", "carboy-tls"),
+    _faster("static-100KiB", "nginx", 0.6, "compared with nginx", "carboy-static"),
+    _faster("static-tls-100KiB", "nginx-tls", 0.6, "compared with nginx", "carboy-static-tls"),
     _faster("b", "falcon-bjoern", 1.1, "compared with Falcon on bjoern"),
     _faster("b", "flask-gunicorn", 20, "compared with Flask on gunicorn, 4 threads"),
     _faster("c", "falcon-bjoern", 1.0, "compared with Falcon on bjoern"),

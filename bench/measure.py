@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import load, process, realtime, rivals
+from bench.h2load import h2load
 from bench.servers import Running, Server, ServerFailed, pinned, running
-from bench.under_load import IDLE_CONNECTIONS, Bench, Figures, loaded
-from bench.work import STATIC_NAME, Exchange, Kind, Work, static_file
+from bench.under_load import IDLE_CONNECTIONS, Bench, Figures, figures_of, loaded
+from bench.work import Exchange, Kind, Work, static_files
 
 PROCESS_REQUESTS = 100
 MODULES = {"carboy": "carboy", "flask-run": "flask"}
@@ -21,7 +22,8 @@ MODULES = {"carboy": "carboy", "flask-run": "flask"}
 
 def prepare(folder: Path) -> None:
     """Prepare files and limits that the works need."""
-    (folder / STATIC_NAME).write_bytes(static_file())
+    for name, content in static_files().items():
+        (folder / name).write_bytes(content)
     load.allow_files(2 * IDLE_CONNECTIONS)
 
 
@@ -45,6 +47,14 @@ def medians(rounds: list[Figures]) -> Figures:
 
 def _load(bench: Bench, started: Running, work: Work, request: Path) -> Figures:
     return loaded(bench, started, request)
+
+
+def _http2(bench: Bench, started: Running, work: Work, request: Path) -> Figures:
+    path = work.exchange.path
+    h2load(started.port, path, bench.load_core, bench.warm_up, started.scheme)
+    before = process.cost(started.pid)
+    seen = h2load(started.port, path, bench.load_core, bench.seconds, started.scheme)
+    return figures_of(seen, before, process.cost(started.pid))
 
 
 def _beside(bench: Bench, started: Running, work: Work, request: Path) -> Figures:
@@ -114,6 +124,7 @@ def _fresh(bench: Bench, python: str, code: str) -> tuple[float, float]:
 
 MEASURES: dict[Kind, Callable[[Bench, Running, Work, Path], Figures]] = {
     Kind.LOAD: _load,
+    Kind.HTTP2: _http2,
     Kind.BESIDE: _beside,
     Kind.IDLE: _idle,
     Kind.PROCESS: _resting,

@@ -48,6 +48,7 @@ OPEN = Column("still open", "kept", _whole)
 
 COLUMNS: dict[Kind, tuple[Column, ...]] = {
     Kind.LOAD: LOADED,
+    Kind.HTTP2: LOADED,
     Kind.BESIDE: (*LOADED, Column("CPU-bound ms", "beside_ms", _short)),
     Kind.IDLE: (
         RATE,

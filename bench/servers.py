@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -36,6 +37,7 @@ class Server:
     arguments: Arguments
     needs: tuple[str, ...] = ()  # modules in bench/.env
     scheme: str = "http"
+    programs: tuple[str, ...] = ()  # of the system
 
     @property
     def ours(self) -> bool:
@@ -56,6 +58,11 @@ class Server:
 
     def absent(self) -> str | None:
         """Why this server cannot be measured here, or None."""
+        for program in self.programs:
+            if shutil.which(program) is None:
+                return f"{program} is not installed (Debian: apt-get install {program})"
+        if self.programs:
+            return None
         if not self.ours:
             return rivals.missing(self.needs)
         if not carboy_command().exists():
@@ -81,8 +88,55 @@ ON_PLAIN = (
         ("gunicorn",),
         "https",
     ),
+    Server("granian-tls", "granian, HTTPS", "plain", commands.granian_tls, ("granian",), "https"),
     Server("waitress", "waitress", "plain", commands.waitress, ("waitress",)),
     Server("cheroot", "cheroot", "plain", commands.cheroot, ("cheroot",)),
+)
+
+STATIC = (
+    Server("carboy-static", "Carboy --static", "plain", commands.carboy_static),
+    Server("granian-static", "granian, static", "plain", commands.granian_static, ("granian",)),
+    Server("nginx", "nginx", "plain", commands.front("nginx", "http"), programs=("nginx",)),
+    Server("caddy", "Caddy", "plain", commands.front("caddy", "http"), programs=("caddy",)),
+    Server(
+        "carboy-static-tls",
+        "Carboy --static, HTTPS",
+        "plain",
+        commands.carboy_static_tls,
+        scheme="https",
+    ),
+    Server(
+        "granian-static-tls",
+        "granian, static, HTTPS",
+        "plain",
+        commands.granian_static_tls,
+        ("granian",),
+        "https",
+    ),
+    Server(
+        "nginx-tls",
+        "nginx, HTTPS",
+        "plain",
+        commands.front("nginx", "https"),
+        scheme="https",
+        programs=("nginx",),
+    ),
+    Server(
+        "caddy-tls",
+        "Caddy, HTTPS",
+        "plain",
+        commands.front("caddy", "https"),
+        scheme="https",
+        programs=("caddy",),
+    ),
+    Server(
+        "hypercorn-tls",
+        "hypercorn, HTTPS",
+        "asgi",
+        commands.hypercorn_tls,
+        ("hypercorn", "uvloop"),
+        "https",
+    ),
 )
 
 ON_FRAMEWORKS = (
@@ -179,7 +233,9 @@ REALTIME = (
     ),
 )
 
-SERVERS = {server.name: server for server in (*ON_PLAIN, *ON_FRAMEWORKS, *ON_ASGI, *REALTIME)}
+SERVERS = {
+    server.name: server for server in (*ON_PLAIN, *STATIC, *ON_FRAMEWORKS, *ON_ASGI, *REALTIME)
+}
 
 
 def before(server: Server, checkout: Path) -> Server:

@@ -35,7 +35,11 @@ def loaded(bench: Bench, started: Running, request: Path, *, warm: bool = True) 
         load.wrk(started.port, request, bench.load_core, bench.warm_up, started.scheme)
     before = process.cost(started.pid)
     seen = load.wrk(started.port, request, bench.load_core, bench.seconds, started.scheme)
-    after = process.cost(started.pid)
+    return figures_of(seen, before, process.cost(started.pid))
+
+
+def figures_of(seen: load.Load, before: process.Cost, after: process.Cost) -> Figures:
+    """The figures of a load. Raises ServerFailed if it was not answered."""
     if seen.requests == 0:
         raise ServerFailed("No request was answered.")
     if seen.refused > seen.requests * MOST_REFUSED:

@@ -11,6 +11,8 @@ from bench.apps import payload
 
 STATIC_NAME = "pattern.txt"
 STATIC_BYTES = 100 * 1024
+LARGE_NAME = "large.txt"
+LARGE_BYTES = 1024 * 1024
 UPLOAD_BYTES = 1024 * 1024
 MANY_THREADS = 64
 SMALL = 64
@@ -93,7 +95,10 @@ BROADCAST_SSE = (
     "starlette-hypercorn",
     "starlette-daphne",
 )
-TLS = ("carboy-wsgi", "carboy-tls", "gunicorn", "gunicorn-tls")
+TLS = ("carboy-wsgi", "carboy-tls", "granian-tls", "gunicorn", "gunicorn-tls")
+HTTP2 = ("carboy-tls", "granian-tls", "hypercorn-tls")
+STATIC = ("carboy-static", "nginx", "caddy", "granian-static")
+STATIC_TLS = ("carboy-static-tls", "nginx-tls", "caddy-tls", "granian-static-tls")
 SOMETIMES = ("carboy", "carboy-wsgi", "granian", "gunicorn", "bjoern", "flask-granian")
 
 
@@ -107,6 +112,7 @@ class Kind(Enum):
     ECHO = auto()  # messages by WebSocket, each of which comes back
     FAN_OUT = auto()  # messages that are published, each of which reaches all subscribers
     SOCKETS = auto()  # WebSockets that are open and idle
+    HTTP2 = auto()  # 10 connections of HTTP/2, each with 10 requests at a time
     HELD = auto()  # LOAD, without and with streams that are held open
 
 
@@ -181,6 +187,12 @@ FORM = Exchange(
     lambda answer: answer == b"Ada Lovelace <ada@example.org>",
 )
 
+
+def of_size(size: int) -> Callable[[bytes], bool]:
+    """A check of the size of a body."""
+    return lambda body: len(body) == size
+
+
 WORKS = (
     Work("a", "plain WSGI hello", PLAIN, ours="carboy-wsgi"),
     Work("tls", "plain WSGI hello over HTTPS", TLS, ours="carboy-tls"),
@@ -190,6 +202,32 @@ WORKS = (
         TLS,
         Exchange(headers={"Connection": "close"}),
         ours="carboy-tls",
+    ),
+    Work(
+        "http2",
+        "plain WSGI hello over HTTP/2 (hypercorn: ASGI)",
+        HTTP2,
+        kind=Kind.HTTP2,
+        ours="carboy-tls",
+    ),
+    *(
+        Work(
+            f"static{suffix}-{size}",
+            f"static file of {text}{over}",
+            servers,
+            Exchange(path=f"/static/{name}", accepts=of_size(many)),
+            kind=kind,
+            ours=servers[0],
+        )
+        for suffix, over, servers, kind in (
+            ("", "", STATIC, Kind.LOAD),
+            ("-tls", " over HTTPS", STATIC_TLS, Kind.LOAD),
+            ("-http2", " over HTTP/2", STATIC_TLS, Kind.HTTP2),
+        )
+        for size, text, name, many in (
+            ("100KiB", "100 KiB", STATIC_NAME, STATIC_BYTES),
+            ("1MiB", "1 MiB", LARGE_NAME, LARGE_BYTES),
+        )
     ),
     Work("b", "framework hello", FRAMEWORKS),
     Work(
@@ -217,7 +255,7 @@ WORKS = (
         "h",
         "static file of 100 KiB",
         FRAMEWORKS,
-        Exchange(path=f"/static/{STATIC_NAME}", accepts=lambda answer: len(answer) == STATIC_BYTES),
+        Exchange(path=f"/static/{STATIC_NAME}", accepts=of_size(STATIC_BYTES)),
     ),
     Work(
         "i",
@@ -338,7 +376,10 @@ WORKS = (
 )
 
 
-def static_file() -> bytes:
-    """The content of the static file, which is always the same."""
+def static_files() -> dict[str, bytes]:
+    """The names and contents of the static files, which are always the same."""
     line = b"The quick brown fox jumps over the lazy dog; sphinx of black quartz.\n"
-    return (line * (STATIC_BYTES // len(line) + 1))[:STATIC_BYTES]
+    return {
+        name: (line * (size // len(line) + 1))[:size]
+        for name, size in ((STATIC_NAME, STATIC_BYTES), (LARGE_NAME, LARGE_BYTES))
+    }

@@ -224,7 +224,9 @@ def test_mode_and_group_decide_which_users_may_connect(
 ) -> None:
     args = ("run", "hello", "-b", "unix:s", "--umask", "022", *options)
     with Running(*args, cwd=public) as server:
-        server.line("unix:")
+        line = server.line("unix:")
+        mode = next((each for each in options if each in ("666", "600")), "660")
+        assert f"s (permissions {mode}, group " in line
         for group, allowed in may.items():
             command = [sys.executable, "-c", CONNECTS, str(public / "s"), str(group)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -238,6 +240,17 @@ def test_a_group_is_found_by_name(tmp_path: Path) -> None:
     with sock:
         status = (tmp_path / "s").stat()
         assert (status.st_gid, status.st_mode & 0o777) == (os.getgid(), 0o660)
+
+
+@pytest.mark.parametrize(("umask", "bits"), [(0o022, 0o660), (0o027, 0o660), (0o077, 0o600)])
+def test_the_user_and_the_group_may_connect_by_default(umask: int, bits: int) -> None:
+    before = os.umask(umask)
+    try:
+        assert SocketFile().bits() == bits
+        assert SocketFile(group="www-data").bits() == 0o660
+        assert SocketFile(0o666).bits() == 0o666
+    finally:
+        os.umask(before)
 
 
 def test_an_unknown_group_is_named_and_leaves_no_file(tmp_path: Path) -> None:

@@ -300,6 +300,27 @@ def test_a_stale_response_is_sent_while_it_is_refreshed(
         assert live.ask().body == b"response 3"
 
 
+def test_responses_are_kept_and_refreshed_for_what_a_trusted_proxy_says(
+    later: Callable[[float], None],
+) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Cache-Control", "max-age=60, stale-while-revalidate=30")])
+        return [f"{environ['wsgi.url_scheme']} {environ['SCRIPT_NAME']}".encode()]
+
+    secure = {"X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "/shop"}
+    with cached(app, trusted_proxies="127.0.0.1") as live:
+        assert live.ask(**secure).body == b"https /shop"
+        assert live.ask().body == b"http "
+        assert live.ask(**{**secure, "X-Forwarded-Prefix": "/other"}).body == b"https /other"
+        eventually(lambda: live.figures["stored"] == 3)
+        later(70)
+        assert live.ask(**secure).body == b"https /shop"
+        eventually(lambda: live.figures["stored"] == 4)
+        found = live.ask(**secure)
+        assert found.body == b"https /shop"
+        assert "ttl=60" in found.headers["Cache-Status"]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stale_response_is_sent_instead_of_an_error(
     kind: str, later: Callable[[float], None], caplog: pytest.LogCaptureFixture

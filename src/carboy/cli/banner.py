@@ -7,9 +7,10 @@ import platform
 import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from carboy import __version__
-from carboy.server.bind import url
+from carboy.server.bind import group_name, url
 from carboy.server.logs.output import Output, colours_wanted, standard
 from carboy.server.processes.worker import Plan
 from carboy.server.trusted_proxies import TrustedProxies
@@ -107,11 +108,23 @@ def places(sockets: Sequence[socket.socket], scheme: str = "http") -> list[str]:
     """The URLs of the server, which terminals show as links."""
     found: list[str] = []
     for sock in sockets:
-        found.append(url(sock, scheme))
+        found.append(url(sock, scheme) + permissions(sock))
         name = sock.getsockname()
         if isinstance(name, tuple) and name[0] in ("0.0.0.0", "::"):
             found += (f"{scheme}://{address}:{name[1]}/" for address in network_addresses())
     return found
+
+
+def permissions(sock: socket.socket) -> str:
+    """The permissions and the group of a unix socket; "" for others."""
+    name = sock.getsockname()
+    if not isinstance(name, str) or not name:
+        return ""
+    try:
+        found = Path(name).stat()
+    except OSError:
+        return ""  # it has no file
+    return f" (permissions {found.st_mode & 0o777:o}, group {group_name(found.st_gid)})"
 
 
 def network_addresses() -> list[str]:

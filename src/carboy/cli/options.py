@@ -124,12 +124,11 @@ def listening() -> list[click.Parameter]:
         ),
         option(
             "--socket-mode", section=ADDRESS, type=Octal(), metavar="MODE",
-            help="Permissions of unix sockets, such as 660.  [default: from the umask]",
+            help="Permissions of unix sockets.  [default: 660, or 600 with a umask such as 077]",
         ),
         option(
             "--socket-group", section=ADDRESS, metavar="GROUP",
-            help="Group that owns unix sockets, such as that of the proxy. Without --socket-mode,"
-            " their permissions are then 660.",
+            help="Group that owns unix sockets, such as that of the proxy.",
         ),
         option(
             "--umask", section=ADDRESS, type=Octal(), metavar="MODE",

@@ -86,17 +86,22 @@ def from_host(host: str, port: int) -> Address:
 
 @dataclass(frozen=True, slots=True)
 class SocketFile:
-    """Permission bits and group of the files of unix sockets; None: as for any other file.
+    """Permission bits and group of the files of unix sockets.
 
-    A group without a mode means 660: clients need write permission to connect.
+    Without a mode, the bits are 660, because clients need write permission to connect: the user and
+    the group may. A umask that keeps all others from reading, such as 077, means 600.
     """
 
     mode: int | None = None
     group: str | None = None
 
-    def bits(self) -> int | None:
+    def bits(self) -> int:
         """The permission bits to set."""
-        return 0o660 if self.mode is None and self.group is not None else self.mode
+        if self.mode is not None:
+            return self.mode
+        before = os.umask(0o077)  # the only way to read it
+        os.umask(before)
+        return 0o600 if before & 0o040 and self.group is None else 0o660
 
     def number(self) -> int | None:
         """The group's number. Raises ValueError if there is no such group."""
@@ -113,14 +118,27 @@ class SocketFile:
             ) from None
 
 
+def group_name(number: int) -> str:
+    """The name of a group, or its number."""
+    try:
+        import grp
+
+        return grp.getgrgid(number).gr_name
+    except (ImportError, KeyError):
+        return str(number)
+
+
 def open_sockets(
     addresses: Iterable[Address], backlog: int, file: SocketFile | None = None
 ) -> list[socket.socket]:
-    """Listen on every address. When one fails, close the others and raise BindError."""
+    """Listen on every address. When one fails, close the others and raise BindError.
+
+    Without `file`, the files of unix sockets get the permissions of any other file.
+    """
     opened: list[socket.socket] = []
     try:
         for address in addresses:
-            opened.append(_open(address, backlog, file or SocketFile()))
+            opened.append(_open(address, backlog, file))
     except BaseException:
         for sock in opened:
             sock.close()
@@ -128,19 +146,20 @@ def open_sockets(
     return opened
 
 
-def _open(address: Address, backlog: int, file: SocketFile) -> socket.socket:
+def _open(address: Address, backlog: int, file: SocketFile | None) -> socket.socket:
     try:
         if address.fd is not None:
             return adopt(address.fd)
         if address.path is not None:
-            return listen_unix(address.path, file.bits(), backlog, file.number())
+            mode, group = (None, None) if file is None else (file.bits(), file.number())
+            return listen_unix(address.path, mode, backlog, group)
         return listen_tcp(address.host, address.port or 0, backlog)
     except ValueError as problem:
         raise BindError(errno.EBADF, str(problem)) from None
     except AddressInUse as problem:
         raise BindError(errno.EADDRINUSE, in_use(address, problem.holder)) from None
     except OSError as problem:
-        raise BindError(problem.errno, trouble(address, problem, file)) from None
+        raise BindError(problem.errno, trouble(address, problem, file or SocketFile())) from None
 
 
 def check_host(host: str) -> None:

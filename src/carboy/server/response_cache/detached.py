@@ -25,6 +25,9 @@ class Detached(ServerExchange):
     def __init__(self, exchange: ServerExchange, recording: Recording) -> None:
         super().__init__(exchange.head, exchange.connection, exchange.responder)
         self.root_path = exchange.root_path
+        self.outer_path = exchange.outer_path
+        self.forwarded_client = exchange.forwarded_client
+        self.forwarded_scheme = exchange.forwarded_scheme
         self.prefix_size = exchange.prefix_size
         self.recording = recording
         self.context = Context()

@@ -117,7 +117,8 @@ class CachingGateway:
 
     def _answer(self, exchange: Any, may_wait: bool) -> Answer:
         head = exchange.head
-        key = (exchange.scheme, head.host.lower(), head.target)
+        # A trusted proxy may name a prefix, which is in the URLs of the response.
+        key = (exchange.scheme, head.host.lower(), exchange.outer_path + head.target)
         if head.method not in ("GET", "HEAD"):
             return self._ask(exchange) if head.method in SAFE else self._unsafe(exchange, key)
         fields = fields_of(head)

@@ -14,13 +14,14 @@ import h2.events
 import h2.settings
 from hpack import Encoder
 from hyperframe.frame import (
-    ContinuationFrame,
     Frame,
     GoAwayFrame,
     HeadersFrame,
     RstStreamFrame,
     SettingsFrame,
 )
+
+from live_engine import Live, served
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 Fields = list[tuple[str, str]]
@@ -216,7 +217,6 @@ class FrameClient:
 GET = [
     (":method", "GET"), (":scheme", "http"), (":authority", "example.test"), (":path", "/"),
 ]  # fmt: skip
-__all__ = ["GET", "PREFACE", "ContinuationFrame", "FrameClient", "Http2Client", "connected"]
 
 
 @contextmanager
@@ -230,3 +230,24 @@ def connected(live: Any, context: ssl.SSLContext | None = None) -> Iterator[Any]
         yield sock
     finally:
         sock.close()
+
+
+@contextmanager
+def http2(live: Live, **settings: int) -> Iterator[Http2Client]:
+    """A client of an engine."""
+    with connected(live) as sock:
+        yield Http2Client(sock, **settings)
+
+
+def served_h2c(app: Any, **settings: Any) -> Any:
+    """`app` served with prior knowledge of HTTP/2 until the block ends."""
+    return served(app, h2c=True, **settings)
+
+
+def show(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    """A WSGI application that answers with parts of its environ, and the content."""
+    names = ("SERVER_PROTOCOL", "REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "HTTP_HOST")
+    text = " ".join(environ.get(name, "-") for name in names)
+    body = environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("X-Case", "Kept")])
+    return [text.encode(), b" ", body]

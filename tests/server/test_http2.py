@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,28 +13,10 @@ from carboy.net.tls_files import Pair
 from carboy.net.tls_server import TlsOptions, TlsServer
 from carboy.server.http2.choice import Http2Choice
 from certificates import Authority
-from http2_client import Http2Client, connected
-from live_engine import Live, served
+from http2_client import Http2Client, connected, http2, served_h2c, show
+from live_engine import served
 
 AUTHORITY = Authority()
-
-
-@contextmanager
-def http2(live: Live, **settings: int) -> Iterator[Http2Client]:
-    with connected(live) as sock:
-        yield Http2Client(sock, **settings)
-
-
-def served_h2c(app: Any, **settings: Any) -> Any:
-    return served(app, h2c=True, **settings)
-
-
-def show(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-    names = ("SERVER_PROTOCOL", "REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "HTTP_HOST")
-    text = " ".join(environ.get(name, "-") for name in names)
-    body = environ["wsgi.input"].read()
-    start_response("200 OK", [("Content-Type", "text/plain"), ("X-Case", "Kept")])
-    return [text.encode(), b" ", body]
 
 
 def test_a_wsgi_application_sees_http_2() -> None:

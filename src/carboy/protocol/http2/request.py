@@ -62,6 +62,13 @@ def _check(name: bytes, value: bytes) -> None:
         raise malformed("the only value of TE in HTTP/2 is 'trailers'")
 
 
+def request_line(pairs: Pairs) -> str:
+    """The request line of a refused section, for a log."""
+    found = dict(reversed(pairs))
+    method, path = found.get(b":method", b"-"), found.get(b":path", b"-")
+    return f"{method.decode('latin-1')} {path.decode('latin-1')} HTTP/2.0"
+
+
 class HeadReader:
     """Reads one field section. `error` is the first fault that gets an answer with a status."""
 
@@ -111,12 +118,6 @@ class HeadReader:
 
     def _refuse(self, status: int, message: str) -> None:
         self.error = self.error or RemoteProtocolError(status, message)
-
-    @property
-    def line(self) -> str:
-        """The request line for a log, of what there is."""
-        method, path = self._pseudo.get(b":method", b"-"), self._pseudo.get(b":path", b"-")
-        return f"{method.decode('latin-1')} {path.decode('latin-1')} HTTP/2.0"
 
     def head(self) -> RequestHead:
         """The head. Raises StreamFailed and RemoteProtocolError."""

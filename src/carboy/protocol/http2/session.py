@@ -39,7 +39,7 @@ from .codes import (
 )
 from .frames import FrameReader, Sender, unpadded
 from .limits import Budget, Http2Limits
-from .request import HeadReader, check_trailers, malformed
+from .request import HeadReader, check_trailers, malformed, request_line
 from .sections import Section, SectionReader
 from .stream import How, Stream
 
@@ -130,8 +130,10 @@ class Session:
 
     @property
     def incomplete(self) -> bool:
-        """Whether a part of a frame, or of a field section, has come."""
-        return not self.more and bool(self._sections.open or self._frames.incomplete)
+        """Whether a part of a frame, of a field section, or of the greeting has come."""
+        if self.more:
+            return False
+        return not self.settled or bool(self._sections.open or self._frames.incomplete)
 
     def receive(self, data: bytes, now: float) -> None:
         """Take bytes, and note what happened in `events`. Raises ConnectionFailed.
@@ -289,13 +291,11 @@ class Session:
             raise malformed("a stream depends on itself")
         window_in = http2.window if self._acknowledged else max(http2.window, DEFAULT_WINDOW)
         stream = Stream(number, self._initial_window, window_in, self._limits.body)
-        reader = None
         try:
-            reader = HeadReader(section.pairs, section.ended, self._limits)
-            stream.accept(reader.head())
+            stream.accept(HeadReader(section.pairs, section.ended, self._limits).head())
             event = Event(Happened.OPENED, stream)
         except StreamFailed as error:
-            stream.line = "" if reader is None else reader.line
+            stream.line = request_line(section.pairs)
             self._spend("resets", "streams that break a rule")
             self.sender.reset(number, error.code)
             self._ended_as(number, How.RESET_BY_SERVER)
@@ -303,7 +303,7 @@ class Session:
             self.events.append(Event(Happened.MALFORMED, stream, refusal))
             return
         except RemoteProtocolError as error:
-            stream.line = "" if reader is None else reader.line
+            stream.line = request_line(section.pairs)
             event = Event(Happened.REFUSED, stream, error)
         self.streams[number] = stream
         self.open += 1

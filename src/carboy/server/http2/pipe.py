@@ -54,6 +54,7 @@ class Pipe(Connection):
     def __init__(self, before: Connection, session: Session, pipes: Pipes, now: float) -> None:
         super().__init__(before.sock, before.machine, before.peer, before.server, now)
         self.interest = before.interest
+        self.proxied, self.scheme = before.proxied, before.scheme
         self.phase = PIPE
         self.session = session
         self.pipes = pipes
@@ -88,6 +89,7 @@ class StreamConnection(Connection):
 
     def __init__(self, pipe: Pipe, stream: Stream, now: float) -> None:
         super().__init__(StreamSocket(pipe, stream, self), stream, pipe.peer, pipe.server, now)
+        self.proxied, self.scheme = pipe.proxied, pipe.scheme
         self.pipe = pipe
         self.stream = stream  # the machine
         self.interest = READ

@@ -270,7 +270,10 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
     "websockets": ("Needed for the messages of a WebSocket.", {"carboy.cli.explain_client"}),
     "werkzeug": ("Imported when it is started.", {"carboy.cli.explain_servers"}),
     # the standard library
-    "asyncio": ("Loads 60 modules.", {"carboy.app.serving_hooks", "carboy.testing.test_app"}),
+    "asyncio": (
+        "Loads 60 modules.",
+        {"carboy.app.serving_hooks", "carboy.shared.response_cache", "carboy.testing.test_app"},
+    ),
     "ctypes": (
         "Takes 4 ms to load; few need it.",
         {"carboy.realtime.thread_source", "carboy.server.processes.child"},

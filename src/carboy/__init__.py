@@ -48,6 +48,7 @@ NAMES = {
     "carboy.realtime.stream": "stream",
     "carboy.gateway.mounts": "mount",
     "carboy.shared.limits": "limit",
+    "carboy.shared.response_cache": "cache_response",
     "carboy.realtime.websocket": "AsyncWebSocket ConnectionClosed WebSocket",
 }
 

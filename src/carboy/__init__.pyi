@@ -52,6 +52,7 @@ from carboy.realtime.websocket import AsyncWebSocket
 from carboy.realtime.websocket import ConnectionClosed
 from carboy.realtime.websocket import WebSocket
 from carboy.shared.limits import limit
+from carboy.shared.response_cache import cache_response
 
 current_app: Carboy
 def jsonify(*args: object, **kwargs: object) -> Response: ...
@@ -75,6 +76,7 @@ __all__ = [
     "appcontext_pushed",
     "appcontext_tearing_down",
     "before_render_template",
+    "cache_response",
     "channel",
     "channel_history",
     "copy_current_request_context",

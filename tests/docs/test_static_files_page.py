@@ -87,6 +87,18 @@ def test_the_news_are_kept(folder: Path) -> None:
     assert statuses[1].startswith("carboy; hit; ttl=")
 
 
+def test_the_report_is_kept(folder: Path) -> None:
+    (folder / "report.py").write_text(PROGRAMS["report.py"])
+    app = runpy.run_path("report.py")["app"]
+    client = app.test_client()
+    assert "Age" not in client.get("/report").headers
+    kept = client.get("/report")
+    assert (kept.text, kept.headers["Age"]) == ("<h1>Report</h1>", "0")
+    assert kept.headers["Vary"] == "Accept-Language"
+    assert client.post("/report").status_code == 204
+    assert "Age" not in client.get("/report").headers
+
+
 def test_a_folder_is_served_without_an_application(folder: Path) -> None:
     with Running("run", "--static", "/=public", "--static-index", "-p", "0", cwd=folder) as server:
         assert server.get("/") == (200, b"home")

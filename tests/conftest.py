@@ -20,6 +20,9 @@ from timeouts import (  # noqa: F401 - hooks of pytest
     pytest_sessionfinish,
     pytest_timeout_set_timer,
 )
+from werkzeug_rules import compile_later
+
+compile_later()
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # For the programs that tests start: Python takes a file that was changed within a second, and

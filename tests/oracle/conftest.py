@@ -17,11 +17,16 @@ def pair() -> Pair:
 
 @pytest.fixture(autouse=True)
 def quiet_loggers() -> Iterator[None]:
-    """Reset the loggers, which the applications of all tests share by name."""
+    """Reset the loggers, which the applications of all tests share by name.
+
+    No test looks at what is logged, and half of the time would go into texts of tracebacks.
+    """
     logger = logging.getLogger("scenario")
     logger.propagate = False
     logger.addHandler(logging.NullHandler())
+    logger.disabled = True
     yield
+    logger.disabled = False
     logger.handlers.clear()
     logger.setLevel(logging.NOTSET)
 

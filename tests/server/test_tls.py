@@ -18,6 +18,9 @@ from carboy import Carboy, request
 from carboy.middleware.proxy_fix import ProxyFix
 from carboy.net.tls_files import Pair
 from carboy.net.tls_server import TlsOptions, TlsServer
+from carboy.server.serve import serve
+from carboy.server.settings import Settings
+from carboy.server.tls_setup import tls_fields
 from certificates import Authority
 from live_engine import GET, LAST, Client, Live, eventually, hello, served
 from running import in_a_fresh_process
@@ -383,3 +386,22 @@ def _fork_in_a_view(folder: str) -> None:
         for _ in range(2):
             client.request("GET", "/")
             assert client.reply().body == b"hello"
+
+
+def test_serve_takes_ssl_context_as_werkzeug_does(folder: Path) -> None:
+    pair = str(folder / "server.pem"), str(folder / "server-key.pem")
+    files = tls_fields(pair, (), (), Settings(tls_min="1.3"))["tls"]
+    assert files.options.minimum == "1.3"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pair)
+    for given, trusted in ((context, True), ("adhoc", False)):
+        with served(hello, wrap=tls_fields(given, (), (), Settings())["wrap"]) as live:
+            if trusted:
+                assert get(live).status == 200
+            else:
+                with pytest.raises(ssl.SSLCertVerificationError):
+                    get(live)
+    with pytest.raises(ValueError, match="Leave out one of them"):
+        tls_fields(context, pair[0], pair[1], Settings())
+    with pytest.raises(ValueError, match="--redirect-http requires --cert or --domain."):
+        serve(hello, ssl_context=context, redirect_http=0)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import inspect
 import signal
 import socket
+import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +19,7 @@ import pytest
 import werkzeug.serving
 
 from carboy.serving import make_server, run_simple
+from certificates import Authority
 from running import PATIENCE, Running
 
 
@@ -259,3 +263,47 @@ def test_each_run_of_an_application_has_its_own_options(tmp_path: Path) -> None:
             assert connection.getresponse().read() == b"ended"
             connection.close()
         assert server.wait() == 0
+
+
+def _serial_of(server: Any) -> str:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with (
+        socket.create_connection(("127.0.0.1", server.port), PATIENCE) as sock,
+        context.wrap_socket(sock) as wrapped,
+    ):
+        wrapped.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert wrapped.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
+        der = wrapped.getpeercert(binary_form=True)
+        assert der is not None
+        return hashlib.sha256(der).hexdigest()
+
+
+@pytest.mark.parametrize("options", [{}, {"threaded": True}, {"processes": 2}], ids=str)
+def test_the_files_of_ssl_context_are_loaded_again_when_they_change(
+    tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carboy.net.tls_server.LOOK_EVERY", 0.02)
+    authority = Authority()
+    files = authority.sign("localhost").write(tmp_path)
+    server = make_server("127.0.0.1", 0, app, ssl_context=files, **options)
+    with serving(server):
+        before = _serial_of(server)
+        authority.sign("localhost").write(tmp_path)
+        until = time.monotonic() + PATIENCE
+        while _serial_of(server) == before:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+
+def test_a_context_that_is_assigned_later_is_used(tmp_path: Path) -> None:
+    authority = Authority()
+    server = make_server("127.0.0.1", 0, app, ssl_context=authority.sign("a").write(tmp_path))
+    later = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    signed = authority.sign("b")
+    later.load_cert_chain(*signed.write(tmp_path, "later"))
+    server.ssl_context = later
+    with serving(server):
+        der = ssl.PEM_cert_to_DER_cert(signed.certificate.decode())
+        assert _serial_of(server) == hashlib.sha256(der).hexdigest()

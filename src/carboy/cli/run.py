@@ -88,8 +88,6 @@ def make_plan(values: dict[str, Any]) -> Plan:
     password_file = given.pop("key_password_file", None)
     settings = with_values(Settings(), given)
     tls = load_certificates(cert, key, password_file, settings, acme)
-    if tls is None and "redirect_http" in plan:
-        raise ValueError("--redirect-http requires --cert or --domain.")
     return Plan(
         addresses=where, workers=workers, settings=settings, ends_process=True, tls=tls, acme=acme,
         **plan,

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from carboy.net.certificate_error import CertificateError
-from carboy.net.tls import TlsStream
+from carboy.net.tls import TlsStream, context_of
 from carboy.net.tls_challenge import ChallengeStream, FindChallenge
 from carboy.net.tls_facts import note_pem
 from carboy.net.tls_files import Identity, Pair, read, read_password
@@ -95,7 +95,7 @@ class TlsServer:
         self.options = options
         self._stamps = self._seen = stamps(options.files())
         self.contexts = make_contexts(options)
-        self._stop = threading.Event()
+        self._stop = threading.Event()  # of the thread that watches, if there is one
 
     def __call__(self, sock: socket.socket) -> TlsStream:
         """The stream of an accepted socket."""
@@ -131,14 +131,17 @@ class TlsServer:
     def watch(self) -> None:
         """Load the files again whenever they change, in a thread, until `stop`."""
         self.look(settled=True)
-        threading.Thread(target=self._watch, name="carboy-certificates", daemon=True).start()
+        self._stop = stop = threading.Event()
+        threading.Thread(
+            target=self._watch, args=(stop,), name="carboy-certificates", daemon=True
+        ).start()
 
     def stop(self) -> None:
         """End the thread."""
         self._stop.set()
 
-    def _watch(self) -> None:
-        while not self._stop.wait(LOOK_EVERY):
+    def _watch(self, stop: threading.Event) -> None:
+        while not stop.wait(LOOK_EVERY):
             self.look()
 
     def look(self, settled: bool = False) -> bool:
@@ -178,6 +181,26 @@ class TlsServer:
         names = self.names()
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         return f"{shown or 'no names'} ({in_days(self.days_left())})"
+
+
+def tls_of(given: Any) -> tuple[TlsServer | None, ssl.SSLContext | None]:
+    """The TLS for a value of `ssl_context=`, and its context; see `context_of`.
+
+    Only the files of a certificate are loaded again when they change; there is no TlsServer for
+    other values, and none for files that only `context_of` can use, such as an encrypted key whose
+    password OpenSSL asks for.
+    """
+    if isinstance(given, TlsServer):
+        return given, given.contexts.default
+    context = context_of(given)
+    if isinstance(given, tuple) and len(given) <= 2:
+        files = [None if each is None else str(Path(each).absolute()) for each in given]
+        try:
+            server = TlsServer(TlsOptions(pairs=(Pair(str(files[0]), *files[1:]),)))
+        except CertificateError:
+            return None, context
+        return server, server.contexts.default
+    return None, context
 
 
 def in_days(days: int) -> str:

@@ -25,7 +25,7 @@ from carboy.server.processes.start_methods import Fork
 from carboy.server.processes.supervisor import Supervisor
 from carboy.server.processes.worker import Announcer, Load, Plan, Worker
 from carboy.server.settings import Settings, usable_cpus, with_values
-from carboy.server.tls_setup import tls_server
+from carboy.server.tls_setup import tls_fields
 
 HOST = "127.0.0.1"
 PORT = 8000
@@ -58,6 +58,7 @@ def serve(
     acme_staging: bool = False,
     acme_ca: str | None = None,
     state: str | None = None,
+    ssl_context: Any = None,
     redirect_http: int | None = None,
     settings: Settings | None = None,
     **more: Any,
@@ -66,12 +67,12 @@ def serve(
 
     `bind` is one or more of "host:port", "[::1]:8000", "unix:/path" and "fd://3". `workers` is a
     number of processes, or "auto". With `cert`, the file of a certificate or several, it serves
-    HTTPS; `key` has their keys, and clients of the port `redirect_http` are
-    sent there. With `domain`, a name or several, it orders the certificate itself and listens on
-    the ports 443 and 80, unless others are given (docs/https.md). `more` are fields of Settings
-    (`keepalive_timeout=5`) and, with the prefix "limit_", of Limits. Returns when a signal has
-    stopped the server. Raises BindError if it cannot listen on an address, and ValueError for
-    files that cannot be used. With one worker, SIGHUP starts the program again.
+    HTTPS; `key` has their keys, and clients of the port `redirect_http` are sent there. With
+    `domain`, one or more names, it orders the certificate itself and listens on the ports 443 and
+    80, unless others are given (docs/https.md). `ssl_context` is as in Werkzeug. `more` are fields
+    of Settings (`keepalive_timeout=5`) and, with "limit_", of Limits. Returns when a signal has
+    stopped the server. Raises BindError if it cannot listen, and ValueError for files that cannot
+    be used. With one worker, SIGHUP starts the program again.
     """
     chosen = with_values(settings or Settings(), more)
     interface_of(app, chosen.interface)
@@ -88,8 +89,7 @@ def serve(
         socket_mode=socket_mode,
         socket_group=socket_group,
         umask=umask,
-        tls=tls_server(cert, key, chosen, key_password_file, acme),
-        acme=acme,
+        **tls_fields(ssl_context, cert, key, chosen, key_password_file, acme),
         redirect_http=redirect_http,
     )
     if code := start(plan, lambda: app):

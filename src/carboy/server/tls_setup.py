@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from carboy.acme.settings import AcmeSettings
 from carboy.net.certificate_error import CertificateError
@@ -13,6 +13,31 @@ from carboy.server.settings import Settings
 if TYPE_CHECKING:
     from carboy.acme.store import Store
     from carboy.net.tls_server import TlsServer
+
+
+def tls_fields(
+    ssl_context: Any,
+    cert: str | Iterable[str],
+    key: str | Iterable[str],
+    settings: Settings,
+    password_file: str | None = None,
+    acme: AcmeSettings | None = None,
+) -> dict[str, Any]:
+    """The fields of a Plan for TLS, from the parameters of `serve`.
+
+    `ssl_context` is a context, (certificate file, key file) or "adhoc", and excludes the others.
+    The settings apply to files, which are loaded again when they change.
+    """
+    if ssl_context is None:
+        return {"tls": tls_server(cert, key, settings, password_file, acme), "acme": acme}
+    if cert or key or acme:
+        raise ValueError("ssl_context excludes cert, key and domain. Leave out one of them.")
+    from carboy.net.tls import context_of, wrapper
+
+    if isinstance(ssl_context, tuple) and 1 <= len(ssl_context) <= 2:
+        files = [str(each) for each in ssl_context if each is not None]
+        return {"tls": tls_server(files[0], files[1:], settings, password_file)}
+    return {"wrap": wrapper(context_of(ssl_context))}
 
 
 def tls_server(

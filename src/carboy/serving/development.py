@@ -13,7 +13,8 @@ from carboy.dev import reload
 from carboy.engine_url import LOCAL, VARIABLE, check_channels
 from carboy.gateway import with_middleware
 from carboy.middleware import shared_data
-from carboy.net.tls import context_of, problem_of
+from carboy.net.tls import problem_of
+from carboy.net.tls_server import tls_of
 from carboy.serving.handler import WSGIRequestHandler
 from carboy.serving.log import _ansi_style
 from carboy.serving.wsgi_server import BaseWSGIServer, make_server, servable
@@ -98,9 +99,10 @@ def run_simple(
 
 
 def _loaded(ssl_context: Any) -> Any:
-    """The context of a certificate's files. If they cannot be loaded, the process ends."""
+    """The TLS of a certificate's files. If they cannot be loaded, the process ends."""
     try:
-        return context_of(ssl_context)
+        server, context = tls_of(ssl_context)
+        return server or context
     except OSError as problem:
         if not isinstance(ssl_context, tuple):
             raise

@@ -18,7 +18,8 @@ from typing import Any
 from carboy.gateway import for_application, with_middleware
 from carboy.gateway.callables import is_asgi
 from carboy.gateway.interface import Gateway, StartFailed
-from carboy.net.tls import context_of, wrapper
+from carboy.net.tls import wrapper
+from carboy.net.tls_server import TlsServer, tls_of
 from carboy.server import bind as binding
 from carboy.server.bind import Address, BindError, from_host
 from carboy.server.engine import Engine
@@ -109,7 +110,7 @@ class BaseWSGIServer:
         self.app = servable(app, handler)
         self.host = host
         self.passthrough_errors = passthrough_errors
-        self.ssl_context = context_of(ssl_context)
+        _, self.ssl_context = self._own = tls_of(ssl_context)
         self.RequestHandlerClass = handler
         # A thread that calls shutdown() waits for the end. As in Werkzeug, the application decides
         # which proxies it trusts.
@@ -261,10 +262,16 @@ class BaseWSGIServer:
             access_log_format=self.access_log_format,
             access_log_skip=self.access_log_skip,
             make_access_log=LoggerAccess if self.access_log_format == LOGGER else None,
+            tls=self._watched_tls(),
             wrap=wrapper(self.ssl_context),
             gateway=self._gateway,
             trace=self.trace,
         )
+
+    def _watched_tls(self) -> TlsServer | None:
+        """The TLS whose files are watched; None if another `ssl_context` was assigned."""
+        server, context = self._own
+        return server if self.ssl_context is context else None
 
     def _gateway(self, app: Any) -> Gateway:
         inner: Gateway
@@ -303,15 +310,20 @@ class BaseWSGIServer:
             gateway = self._gateway(self.app)
             end = self._start(gateway)
             engine = Engine(
-                gateway, [self.socket], self.settings, access, wrap=plan.wrap, trace=plan.trace
-            )
+                gateway, [self.socket], self.settings, access, wrap=plan.tls or plan.wrap,
+                trace=plan.trace,
+            )  # fmt: skip
             # Between two calls of handle_request, clients wait in the listener's queue.
             policy = ListenerPolicy.CLOSE if after_answer is None else ListenerPolicy.KEEP
             stop = functools.partial(engine.stop, listeners=policy)
             try:
+                if plan.tls is not None:
+                    plan.tls.watch()
                 with self._running(stop), Handlers(self._handlers(stop)):
                     engine.run()
             finally:
+                if plan.tls is not None:
+                    plan.tls.stop()
                 end(engine.stopping.seconds_left())
         finally:
             logs.close()

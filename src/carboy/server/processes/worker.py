@@ -92,6 +92,10 @@ class Plan:
     trace: Callable[[], object] | None = None  # called before each unit of work of the engine
     ends_process: bool = False  # the process ends after serving, and then ignores signals
 
+    def __post_init__(self) -> None:
+        if self.redirect_http is not None and self.tls is None:
+            raise ValueError("--redirect-http requires --cert or --domain.")
+
     def scheme(self) -> str:
         """ "https" under TLS, else "http"."""
         return "http" if self.tls is None and self.wrap is None else "https"

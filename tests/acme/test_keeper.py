@@ -435,7 +435,7 @@ def test_a_full_disk_leaves_the_old_certificate_and_the_order(
     kept.turn(63 * DAY)
     monkeypatch.undo()
     assert kept.store.certificate(NAME).read_bytes() == before
-    assert "No space left on device. Free space" in kept.keeper._status.problem
+    assert "No space left on device. Correct that," in kept.keeper._status.problem
     assert not list(kept.store.root.rglob("*.new-*"))
     kept.turn(600)
     assert kept.store.certificate(NAME).read_bytes() != before

@@ -165,4 +165,4 @@ def test_a_name_that_dns_does_not_know_is_explained(
     assert "DNS" in status.problem
     assert status.failures == 1
     assert status.retry_at > status.attempted
-    assert "To make it at once: carboy certs renew gone.example." in caplog.text
+    assert f"To make it at once: carboy certs --state {tmp_path} renew gone.example." in caplog.text

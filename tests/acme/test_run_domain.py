@@ -130,5 +130,5 @@ def test_a_full_disk_is_an_error_at_the_start(authority: FakeDirectory, folder: 
         check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "certificate.pem cannot be written: File too large. Free space" in done.stderr
+    assert "certificate.pem cannot be written: File too large. Correct that" in done.stderr
     assert not list((folder / "state").rglob("*.pem*"))

@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from carboy.acme.settings import acme_settings
+from carboy.cli import banner
 from carboy.cli.main import make_group
+from carboy.net.listener import listen_tcp
+from carboy.server.processes.worker import Plan
+from carboy.server.serve import plain_listeners
+from carboy.server.settings import Settings
+from carboy.server.tls_setup import tls_server
 from certificates import Authority
 from live_engine import eventually
 from running import PATIENCE, Running, carboy
@@ -132,7 +140,7 @@ def test_clients_of_the_plain_port_are_sent_to_https(
             trust = ("--cacert", str(folder / "ca.pem"))
             followed = client(f"http://localhost:{plain}/", "-iL", *trust)
             assert followed.endswith("https True 0")
-            assert "Strict-Transport-Security: max-age=60" in followed
+            assert "strict-transport-security: max-age=60" in followed.lower()  # HTTP/2: lower case
             assert "421" in client(f"http://localhost:{plain}/", "-i", "-H", "Host: evil.test")
         assert server.stop() == 0
 
@@ -271,3 +279,40 @@ def test_a_plain_port_needs_an_address_and_a_port_that_is_free(folder: Path) -> 
     assert f"Port {port} is in use by another program" in shown
     shown = carboy(folder, "run", "app", "-p", "0", "--redirect-http", "0", code=2)
     assert "--redirect-http requires --cert or --domain." in shown
+
+
+def test_the_start_message_names_the_domains_and_the_plain_port(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(banner, "network_addresses", lambda: ["192.0.2.7"])
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    acme = acme_settings(["a.example", "b.example"])
+    tls = tls_server((), (), Settings(), acme=acme)
+    plan = Plan(addresses=(), tls=tls, acme=acme)
+    with listen_tcp("0.0.0.0", 0) as secure, listen_tcp("0.0.0.0", 0) as plain:
+        plain.redirects = True
+        port, other = secure.getsockname()[1], plain.getsockname()[1]
+        shown = banner.Banner("app").lines([secure, plain], plan)
+    assert shown[1:8] == [
+        f"https://a.example:{port}/",
+        f"https://b.example:{port}/",
+        f"https://127.0.0.1:{port}/",
+        f"https://192.0.2.7:{port}/",
+        f"http://127.0.0.1:{other}/",
+        f"http://192.0.2.7:{other}/",
+        "Certificate: a.example, b.example, temporary until acme-v02.api.letsencrypt.org has"
+        " issued one",
+    ]
+    assert shown[8] == f"State: {folder}/carboy/acme"
+
+
+def test_a_plain_port_that_cannot_be_used_is_a_warning_with_domain(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    acme = acme_settings("a.example")
+    plan = Plan(addresses=(), tls=tls_server((), (), Settings(), acme=acme), acme=acme)
+    with listen_tcp("127.0.0.1", 0) as taken, listen_tcp("127.0.0.1", 0) as secure:
+        monkeypatch.setattr(sys.modules["carboy.server.serve"], "HTTP", taken.getsockname()[1])
+        assert plain_listeners(plan, [secure]) == []
+    assert "the challenge http-01 cannot be answered, only tls-alpn-01" in caplog.text

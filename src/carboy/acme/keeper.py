@@ -161,7 +161,7 @@ class Keeper:
         )  # fmt: skip
         left, serious = self._in_use(now)
         told = " The authority refuses attempts before then." if status.told else (
-            f" To make it at once: carboy certs renew {self._name}."
+            f" To make it at once: {self.settings.renew_command()}."
         )  # fmt: skip
         log.log(
             logging.ERROR if serious else logging.WARNING,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -32,6 +33,12 @@ class AcmeSettings:
     def authority(self) -> str:
         """The host of the directory, for people."""
         return urlsplit(self.directory).netloc
+
+    def renew_command(self) -> str:
+        """The command that renews the certificate at once."""
+        usual = self.state == state_folder()
+        more = "" if usual else f" --state {shlex.quote(str(self.state))}"
+        return f"carboy certs{more} renew {self.names[0]}"
 
 
 def acme_settings(

@@ -242,8 +242,8 @@ def _explained(file: Path) -> Iterator[None]:
         yield
     except OSError as problem:
         raise StateError(
-            f"{file} cannot be written: {problem.strerror}. Free space or correct its permissions,"
-            " or use another folder with --state."
+            f"{file} cannot be written: {problem.strerror}. Correct that, or use another folder"
+            " with --state."
         ) from None
 
 

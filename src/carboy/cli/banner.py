@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from carboy import __version__
+from carboy.server.beside_tls import HTTPS, https_port
 from carboy.server.bind import group_name, url
 from carboy.server.logs.output import Output, colours_wanted, standard
 from carboy.server.processes.worker import Plan
@@ -60,12 +61,19 @@ class Banner:
         title = f"Carboy {__version__}"
         return [
             f"{self.style(title, '1;36')} is serving {self.style(self.name, '1')}",
-            *(self.style(place, "1;4") for place in places(sockets, plan.scheme())),
+            *(self.style(place, "1;4") for place in self._places(sockets, plan)),
             *(self.style(line, "2") for line in [*certificate_lines(plan), trust_line(plan)]),
             self.style(f"{processes} × {crew}, Python {platform.python_version()}", "2")
             + self.style(f", pid {os.getpid()}", "2"),
             self.style("Press Ctrl+C to stop", "2"),
         ]
+
+    def _places(self, sockets: Sequence[socket.socket], plan: Plan) -> list[str]:
+        """The URLs to open, those of --domain first."""
+        names = () if plan.acme is None else plan.acme.names
+        port = https_port(sockets)
+        shown = "" if port == HTTPS else f":{port}"
+        return [f"https://{name}{shown}/" for name in names] + places(sockets, plan.scheme())
 
     def _beside_bottle(self, lines: list[str]) -> list[str]:
         body = ["", *lines, ""]
@@ -111,7 +119,7 @@ def places(sockets: Sequence[socket.socket], scheme: str = "http") -> list[str]:
         found.append(url(sock, scheme) + permissions(sock))
         name = sock.getsockname()
         if isinstance(name, tuple) and name[0] in ("0.0.0.0", "::"):
-            found += (f"{scheme}://{address}:{name[1]}/" for address in network_addresses())
+            found += (url(sock, scheme, address) for address in network_addresses())
     return found
 
 

@@ -27,7 +27,7 @@ def certs(ctx: click.Context, /, state: str | None, json: bool) -> None:
     For each certificate: its names, the authority that has issued it, the days left, the time of
     the next renewal, the last error and the file, which contains the key and the chain.
     """
-    store = Store(Path(state) if state else state_folder())
+    store = Store(Path(state).absolute() if state else state_folder())
     ctx.obj = store
     if ctx.invoked_subcommand is not None:
         return

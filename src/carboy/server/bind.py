@@ -201,7 +201,11 @@ def trouble(address: Address, problem: OSError, file: SocketFile) -> str:
             " 0.0.0.0 for all its addresses."
         )
     if problem.errno in (errno.EACCES, errno.EPERM) and address.port is not None:
-        return f"This user is not allowed to listen on port {address.port}. Use a port above 1023."
+        return (
+            f"This user is not allowed to listen on port {address.port}. Use a port above 1023, or"
+            " permit it: sysctl net.ipv4.ip_unprivileged_port_start=80 for all users,"
+            " AmbientCapabilities=CAP_NET_BIND_SERVICE for a service of systemd."
+        )
     reason = str(problem.strerror or problem).rstrip(".")
     return f"Cannot listen on {address}: {reason}.{' Use another path.' if address.path else ''}"
 
@@ -270,14 +274,14 @@ def _kept(text: str) -> socket.socket:
     return listener
 
 
-def url(sock: socket.socket, scheme: str = "http") -> str:
-    """The URL of a listening socket, for people."""
+def url(sock: socket.socket, scheme: str = "http", host: str | None = None) -> str:
+    """The URL of a listening socket, for people; `host`: another name of this machine."""
     if isinstance(sock, Listener) and sock.redirects:
         scheme = "http"
     name = sock.getsockname()
     if isinstance(name, str | bytes):
         return f"unix:{os.fsdecode(name)}"
-    host, port = str(name[0]), int(name[1])
+    host, port = host or str(name[0]), int(name[1])
     if host in ("0.0.0.0", "::"):
         host = "127.0.0.1" if host == "0.0.0.0" else "[::1]"
     elif ":" in host:

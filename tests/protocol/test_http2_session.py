@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from carboy.protocol.errors import LocalProtocolError, RemoteProtocolError
 from carboy.protocol.http2 import codes
 from carboy.protocol.http2.codes import Code, ConnectionFailed, frame
+from carboy.protocol.http2.events import Happened
 from carboy.protocol.http2.limits import Http2Limits
-from carboy.protocol.http2.session import Happened, Session
+from carboy.protocol.http2.session import Session
 from carboy.protocol.http2.stream import Stream
 from carboy.protocol.limits import Limits
 
@@ -198,6 +199,31 @@ def test_a_name_with_an_underscore_does_not_reach_the_application() -> None:
     head = Peer(Limits(underscore_fields=True)).opened(pairs).head
     assert head is not None
     assert len(head.fields()) == 3
+
+
+def test_equal_requests_get_heads_of_their_own() -> None:
+    peer = Peer()
+    peer.opened(number=1)
+    heads = [peer.opened(number=number).head for number in (3, 5, 7)]
+    assert [head.path for head in heads if head] == ["/"] * 3
+    assert heads[0] is not heads[1]
+    assert heads[1] is not heads[2]
+    assert heads[1] is not None
+    heads[1].fields().clear()
+    assert heads[2] is not None
+    assert heads[2].fields() == [("host", "example.test")]
+    other = peer.opened([*GET[:3], (":path", "/b")], number=9).head
+    assert other is not None
+    assert other.path == "/b"
+
+
+def test_the_urgency_of_a_request_can_be_changed() -> None:
+    peer = Peer()
+    assert peer.opened().urgency == 3
+    stream = peer.opened([*GET, ("priority", "u=1, i")], number=3)
+    assert stream.urgency == 1
+    peer.feed(frame(codes.PRIORITY_UPDATE, 0, 0, b"\0\0\0\3i,u=6"))
+    assert stream.urgency == 6
 
 
 # --- content

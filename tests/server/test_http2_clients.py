@@ -175,6 +175,17 @@ def test_a_body_beyond_the_limit_of_the_application_is_left_to_the_view() -> Non
         assert client.get().body == b"hello"
 
 
+def test_what_a_stranger_says_about_forwarding_is_removed() -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [f"{environ['REMOTE_ADDR']} {'HTTP_X_FORWARDED_FOR' in environ}".encode()]
+
+    with served_h2c(app) as live, http2(live) as client:
+        for _ in range(3):
+            reply = client.get(fields=[("x-forwarded-for", "192.0.2.1")])
+            assert reply.body == b"127.0.0.1 False"
+
+
 # --- slow
 
 

@@ -17,10 +17,11 @@ from collections.abc import Sequence
 from carboy.grammar import TCHAR
 
 from ..errors import RemoteProtocolError
-from ..events import HTTP_2, RequestHead
+from ..events import HTTP_2, RequestHead, kind_of_head
 from ..head import apply_framing, parse_host, parse_target
 from ..limits import Limits
 from .codes import Code, StreamFailed
+from .sections import Section
 
 Pairs = Sequence[tuple[bytes, bytes]]
 
@@ -37,12 +38,20 @@ _OF_A_CONNECTION = frozenset(
 )
 _SCHEMES = (b"https", b"http")
 _COUNTED = frozenset((b"content-length", b"content-type", b"expect"))
-_WEBSOCKET = b"websocket"
+_urgency = re.compile(rb"(?:\A|,)[ \t]*u=([0-7])[ \t]*(?:,|\Z)").search
+REMEMBERED = 32  # heads
+DEFAULT_URGENCY = 3  # RFC 9218, section 4.1
 
 
 def malformed(message: str) -> StreamFailed:
     """A fault for which the stream is reset."""
     return StreamFailed(Code.PROTOCOL_ERROR, message)
+
+
+def urgency_of(priority: bytes) -> int:
+    """The urgency that a Priority field gives: 0, the most urgent, to 7 (RFC 9218, section 4.1)."""
+    found = _urgency(priority)
+    return int(found[1]) if found else DEFAULT_URGENCY
 
 
 def check_trailers(pairs: Pairs) -> None:
@@ -175,14 +184,15 @@ class HeadReader:
             # RFC 9113, section 8.2.3: clients may split the field.
             fields.append((b"cookie", b"; ".join(self._cookies)))
         fields.insert(0, (b"host", host))
-        head = RequestHead(
+        block = b"".join([b"%b: %b\r\n" % pair for pair in fields])
+        head = kind_of_head(block)(
             method.decode("latin-1"),
             path.decode("latin-1"),
             target.path.decode("latin-1"),
             (target.query or b"").decode("latin-1"),
             HTTP_2,
             host.decode("latin-1"),
-            b"".join([b"%b: %b\r\n" % pair for pair in fields]),
+            block,
         )
         head.keep_alive = True
         if self._counted:
@@ -202,3 +212,35 @@ class HeadReader:
         elif head.content_length is None:
             head.chunked = True  # its length is not known
             head.expect_continue = b"expect" in self._counted
+
+
+class Heads:
+    """The heads of one connection; those of equal sections are made once."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        # By the id of the pairs of a section. The pairs are kept, so that no others have that id.
+        self._known: dict[int, tuple[Pairs, RequestHead]] = {}
+
+    def head(self, section: Section) -> RequestHead:
+        """The head of a section. Raises StreamFailed and RemoteProtocolError."""
+        pairs = section.pairs
+        if not section.known or not section.ended:
+            return HeadReader(pairs, section.ended, self._limits).head()
+        found = self._known.get(id(pairs))
+        if found is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            found = pairs, HeadReader(pairs, True, self._limits).head()
+            self._known[id(pairs)] = found
+        head = found[1].__class__.__new__(found[1].__class__)
+        head.__dict__.update(found[1].__dict__)
+        return head
+
+
+def urgency(pairs: Pairs) -> int:
+    """The urgency of a request with these fields."""
+    for name, value in pairs:
+        if name == b"priority":
+            return urgency_of(value)
+    return DEFAULT_URGENCY

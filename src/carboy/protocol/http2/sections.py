@@ -28,6 +28,7 @@ class Section(NamedTuple):
     ended: bool
     of_itself: bool  # the stream depends on itself, by an obsolete rule of priority
     pairs: Pairs
+    known: bool  # an equal section has come before, so what was made of it may be used again
 
 
 class _Table(HeaderTable):
@@ -95,17 +96,18 @@ class SectionReader:
         return self._section(number, self._flags, block)
 
     def _section(self, number: int, flags: int, block: bytes) -> Section:
-        return Section(number, bool(flags & END_STREAM), self._of_itself, self._decoded(block))
-
-    def _decoded(self, block: bytes) -> Pairs:
-        known = self._known
-        table = self._table
+        known, table = self._known, self._table
         if table.changes != self._known_at:
             known.clear()
             self._known_at = table.changes
         pairs = known.get(block)
-        if pairs is not None:
-            return pairs
+        again = pairs is not None
+        if pairs is None:
+            pairs = self._decoded(block)
+        return Section(number, bool(flags & END_STREAM), self._of_itself, pairs, again)
+
+    def _decoded(self, block: bytes) -> Pairs:
+        known, table = self._known, self._table
         try:
             decoded = self._decoder.decode(block, raw=True)
         except OversizedHeaderListError:

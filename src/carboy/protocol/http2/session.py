@@ -15,8 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from enum import Enum
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from ..errors import RemoteProtocolError
 from ..limits import Limits
@@ -37,9 +36,10 @@ from .codes import (
     ConnectionFailed,
     StreamFailed,
 )
+from .events import Event, Happened
 from .frames import FrameReader, Sender, unpadded
 from .limits import Budget, Http2Limits
-from .request import HeadReader, check_trailers, malformed, request_line
+from .request import Heads, check_trailers, malformed, request_line, urgency, urgency_of
 from .sections import Section, SectionReader
 from .stream import How, Stream
 
@@ -49,26 +49,6 @@ TINY = 256  # bytes of a WINDOW_UPDATE
 REFILL = 0.25  # seconds between two refills of the budgets
 REMEMBERED = 256  # streams that have ended, and how
 PING_OF_STOP = b"carboy\0\0"
-
-
-class Happened(Enum):
-    """Events of a session, each with a stream, except for WRITABLE, SETTLED and PONG."""
-
-    OPENED = "a request has begun; its head is valid"
-    REFUSED = "a request has begun that gets the error as its answer"
-    MALFORMED = "a request has been reset, because it breaks a rule of HTTP/2"
-    READABLE = "content has come, or its end"
-    RESET = "the stream was reset"
-    WRITABLE = "a window has opened: of a stream, or (None) of all"
-    PONG = "the client has answered the PING of a stop"
-
-
-class Event(NamedTuple):
-    """An event; `error` is the answer to a request that is refused."""
-
-    what: Happened
-    stream: Stream | None = None
-    error: RemoteProtocolError | None = None
 
 
 class Session:
@@ -95,6 +75,7 @@ class Session:
         self._consumed = 0
         self._acknowledged = False
         self._ended: dict[int, How] = {}
+        self._heads = Heads(limits)
         # floods
         names = ("resets", "pings", "settings", "priorities", "empty_frames", "tiny_updates")
         self._budgets = {name: Budget(getattr(http2, name)) for name in names}
@@ -292,7 +273,8 @@ class Session:
         window_in = http2.window if self._acknowledged else max(http2.window, DEFAULT_WINDOW)
         stream = Stream(number, self._initial_window, window_in, self._limits.body)
         try:
-            stream.accept(HeadReader(section.pairs, section.ended, self._limits).head())
+            stream.accept(self._heads.head(section))
+            stream.urgency = urgency(section.pairs)
             event = Event(Happened.OPENED, stream)
         except StreamFailed as error:
             stream.line = request_line(section.pairs)
@@ -334,6 +316,9 @@ class Session:
             self._fail(Code.PROTOCOL_ERROR, "PRIORITY_UPDATE belongs to the connection")
         if len(payload) < 4:
             self._fail(Code.FRAME_SIZE_ERROR, "PRIORITY_UPDATE is too short")
+        stream = self.streams.get(int.from_bytes(payload[:4]) & MOST_STREAM)
+        if stream is not None:
+            stream.urgency = urgency_of(payload[4:])
 
     def _rst_stream(self, flags: int, number: int, payload: bytes) -> None:
         if len(payload) != 4:

@@ -18,7 +18,8 @@ from collections import deque
 from carboy.net.poller import READ, WRITE
 from carboy.net.waker import Waker
 from carboy.protocol.http2.codes import REQUEST_LINE, Code, ConnectionFailed
-from carboy.protocol.http2.session import Event, Happened, Session
+from carboy.protocol.http2.events import Event, Happened
+from carboy.protocol.http2.session import Session
 from carboy.protocol.http2.stream import Stream
 from carboy.server.closing import Closing
 from carboy.server.connection import CLOSED, HEAD, PIPE, Connection

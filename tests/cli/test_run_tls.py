@@ -102,7 +102,7 @@ def test_every_problem_of_the_files_is_shown_at_the_start(folder: Path) -> None:
     [
         (["--key", "server-key.pem"], "--key requires --cert."),
         (["--client-ca", "ca.pem"], "--client-ca requires --cert or --domain."),
-        (["--hsts", "60"], "--hsts requires --cert or --domain."),
+        (["--hsts", "60", "--trusted-proxies", "none"], "--hsts requires --cert or --domain."),
         (["--cert", "server.pem"], "server.pem has no private key in it. Give its key with --key"),
         ([*PAIR, "--key", "x.pem"], "There are 2 --key, but only 1 --cert without a key"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import carboy
 from carboy.gateway import for_application
 from carboy.gateway.entrance import AllowedHosts, entered
 from carboy.server.settings import Settings, with_values
+from carboy.server.static_files import StaticFiles, with_static_files
 from live_engine import Live, eventually, served
 
 
@@ -162,6 +164,20 @@ NAMES = ("shop.example", "*.shops.example", "192.0.2.7", "2001:db8::7")
 )
 def test_names_and_subdomains_are_allowed(host: str, allowed: bool) -> None:
     assert AllowedHosts(NAMES).allows(host) is allowed
+
+
+def test_an_international_name_is_that_which_clients_send() -> None:
+    hosts = AllowedHosts(("bücher.example", "*.bücher.example"))
+    assert hosts.allows("xn--bcher-kva.example")
+    assert hosts.allows("a.xn--bcher-kva.example:8000")
+
+
+def test_static_files_are_below_the_prefix(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("static")
+    inner = with_static_files(for_application(wsgi_app), StaticFiles((f"/assets={tmp_path}",)))
+    with served(wsgi_app, gateway=entered(inner, "/shop", ())) as live:
+        for path in ("/shop/assets/a.txt", "/assets/a.txt"):
+            assert live.get(path).body == b"static"
 
 
 def test_the_word_address_allows_addresses_and_no_host() -> None:

@@ -79,6 +79,12 @@ def test_a_malformed_forwarded_gives_nothing(value: str) -> None:
     assert parse_forwarded(value) is None
 
 
+def test_long_values_cause_little_work() -> None:
+    assert parse_list("10.0.0.1," * 5000 + "192.0.2.1") == ["10.0.0.1"] * 31 + ["192.0.2.1"]
+    assert parse_list("a,b,,c") == ["a", "b", "c"]
+    assert parse_forwarded("for=10.0.0.1," * 400) is None
+
+
 @given(st.text(alphabet='for=",;\\ [:]_a1.\t\x00é', max_size=40))
 def test_reading_never_raises(text: str) -> None:
     read_node(text)

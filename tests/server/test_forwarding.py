@@ -304,11 +304,12 @@ def test_what_was_taken_is_explained_once_for_each_proxy(caplog: pytest.LogCaptu
     trust = Trust(trusted_proxies=("10.0.0.1",), forwarded_log=True)
     applied("X-Forwarded-For: 6.6.6.6, 192.0.2.1", "X-Forwarded-Proto: https", trust=trust)
     (record,) = caplog.records
-    assert "From the proxy 10.0.0.1 (trusted): client 192.0.2.1, value 1 from the right" in (
-        record.message
-    )
+    assert (
+        "From the proxy 10.0.0.1 (trusted): client 192.0.2.1, the first address from the right that"
+        " is not a trusted proxy; scheme https; host 'inner:8000'."
+    ) in record.message
     assert "scheme https" in record.message
-    assert "'6.6.6.6, 192.0.2.1'" in record.message
+    assert "X-Forwarded-For '6.6.6.6, 192.0.2.1'" in record.message
 
 
 def test_values_that_are_not_valid_are_counted_and_escaped(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,6 +40,39 @@ def test_a_carboy_application_is_called_directly() -> None:
     with served_h2c(app) as live, http2(live) as client:
         assert client.get("/x").body == b"x example.test http"
         assert client.get("/y").body == b"y example.test http"
+
+
+def client_of(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    names = ("REMOTE_ADDR", "wsgi.url_scheme", "HTTP_HOST", "HTTP_X_FORWARDED_FOR")
+    start_response("200 OK", [])
+    return [" ".join(environ.get(name, "-") for name in names).encode()]
+
+
+FORWARDED = (
+    ("x-forwarded-for", "6.6.6.6, 192.0.2.1"),
+    ("x-forwarded-proto", "https"),
+    ("x-forwarded-host", "shop.example"),
+)
+
+
+def test_forwarded_fields_are_taken_from_trusted_proxies_only() -> None:
+    with served_h2c(client_of, trusted_proxies="127.0.0.1") as live, http2(live) as client:
+        for _ in range(2):
+            found = client.get("/", fields=FORWARDED).body
+            assert found == b"192.0.2.1 https shop.example 192.0.2.1"
+        assert client.get("/").body == b"127.0.0.1 http example.test -"
+    with served_h2c(client_of) as live, http2(live) as client:
+        assert client.get("/", fields=FORWARDED).body == b"127.0.0.1 http example.test -"
+
+
+def test_the_proxy_protocol_names_the_client_of_all_requests() -> None:
+    header = b"PROXY TCP4 192.0.2.7 198.51.100.7 4711 443\r\n"
+    settings = {"proxy_protocol": True, "trusted_proxies": "127.0.0.1"}
+    with served_h2c(client_of, **settings) as live, connected(live) as sock:
+        sock.sendall(header)
+        client = Http2Client(sock)
+        for _ in range(2):
+            assert client.get("/").body == b"192.0.2.7 http example.test -"
 
 
 def test_http_2_over_tls_is_chosen_by_alpn(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,6 +19,7 @@ from carboy.gateway.mounts import Mounts
 from carboy.middleware.proxy_fix import ProxyFix
 from carboy.net import listen_unix
 from carboy.server.logs.access_log import Common
+from carboy.serving import make_server
 from live_asgi import served_asgi, served_mounts
 from live_engine import Live, eventually, served
 
@@ -282,3 +285,51 @@ def test_the_setting_for_origins_is_compared_with_it_too(tmp_path: Path) -> None
     with on_a_unix_socket(scope_app, tmp_path, websocket_origins="same") as live:
         assert live.get("/", **headers).status == 403
         assert live.get("/", **{**headers, "Origin": "http://shop.example"}).status == 200
+
+
+# --- HSTS
+
+
+@pytest.mark.parametrize("app", ["whole", "streamed"])
+def test_hsts_is_sent_to_clients_that_have_connected_over_tls(app: str, tmp_path: Path) -> None:
+    name = "Strict-Transport-Security"
+    shop = flask_app()
+    shop.add_url_rule("/whole", "whole", lambda: "whole")
+    shop.add_url_rule("/streamed", "streamed", lambda: (each for each in ("a", "b")))
+    shop.add_url_rule("/own", "own", lambda: ("", {name: "max-age=1"}))
+    with on_a_unix_socket(shop, tmp_path, hsts=60) as live, live.client() as client:
+        for scheme, expected in (("https", "max-age=60"), ("http", None), ("https", "max-age=60")):
+            client.request("GET", f"/{app}", {"X-Forwarded-Proto": scheme})
+            assert client.reply().headers[name] == expected
+        client.request("GET", f"/{app}")
+        assert client.reply().headers[name] is None
+        client.request("GET", "/own", {"X-Forwarded-Proto": "https"})
+        assert client.reply().headers.get_all(name) == ["max-age=1"]
+
+
+def test_hsts_is_not_sent_because_a_stranger_says_https() -> None:
+    with served(flask_app(), hsts=60) as live:
+        reply = live.get("/facts", **{"X-Forwarded-Proto": "https"})
+        assert reply.headers["Strict-Transport-Security"] is None
+
+
+# --- servers under Werkzeug's names
+
+
+def test_make_server_leaves_the_fields_to_the_application() -> None:
+    app = flask_app()
+    app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        connection.request("GET", "/facts", headers=SENT)
+        found = json.loads(connection.getresponse().read())
+        connection.close()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert (found["remote_addr"], found["scheme"]) == ("192.0.2.1", "https")
+    assert found["forwarded"] == "6.6.6.6, 192.0.2.1"

@@ -44,7 +44,8 @@ class AllowedHosts:
         self._addresses = False
         self._exact: set[str] = set()
         self._endings: list[str] = []
-        for name in names:
+        for text in names:
+            name = _encoded(text)
             if name == ADDRESS:
                 self._addresses = True
             elif name.startswith("*.") and _pattern(name):
@@ -53,7 +54,7 @@ class AllowedHosts:
                 self._exact.add(_plain(name.removeprefix("[").removesuffix("]")))
             else:
                 raise ValueError(
-                    f"{name!r} is not a host. Use a name without a port (shop.example),"
+                    f"{text!r} is not a host. Use a name without a port (shop.example),"
                     " *.example for its subdomains, an address, or the word address."
                 )
         self._known: dict[str, bool] = {}
@@ -76,6 +77,14 @@ class AllowedHosts:
         ):
             return True
         return self._addresses and (not host or _address(name) is not None)
+
+
+def _encoded(name: str) -> str:
+    """A name as clients send it: an international name in IDNA."""
+    try:
+        return name if name.isascii() else name.encode("idna").decode("ascii")
+    except UnicodeError:
+        return name
 
 
 def _plain(name: str) -> str:

@@ -34,6 +34,9 @@ class Node(NamedTuple):
 HIDDEN = Node(None, 0)
 
 LONGEST_HOST = 255
+# Limits of the work that a client can cause behind a proxy that adds to its values
+MOST_HOPS = 32
+LONGEST_FORWARDED = 4096
 _host = re.compile(HOST).fullmatch
 
 
@@ -75,8 +78,11 @@ def plain_address(text: str) -> str | None:
 def parse_forwarded(value: str) -> list[dict[str, str]] | None:
     """The elements of Forwarded from left to right, by lower-case parameter; None: malformed.
 
-    A parameter that comes twice in one element makes the value malformed (section 4).
+    A parameter that comes twice in one element makes the value malformed (section 4), and so does
+    a length of more than LONGEST_FORWARDED.
     """
+    if len(value) > LONGEST_FORWARDED:
+        return None
     elements: list[dict[str, str]] = [{}]
     at = 0
     while True:
@@ -106,8 +112,12 @@ def _after_space(value: str, at: int) -> int:
 
 
 def parse_list(value: str) -> list[str]:
-    """The members of a list such as X-Forwarded-For, from left to right, without empty ones."""
-    return [each for each in (part.strip(" \t") for part in value.split(",")) if each]
+    """The last members of a list such as X-Forwarded-For, from left to right, without empty ones.
+
+    At most MOST_HOPS: values further left were written by the client.
+    """
+    parts = value.rsplit(",", MOST_HOPS)[-MOST_HOPS:]
+    return [each for each in (part.strip(" \t") for part in parts) if each]
 
 
 def format_node(address: str) -> str:

@@ -17,12 +17,12 @@ import time
 from collections.abc import Iterable
 
 from carboy.net.poller import READ, Poller
-from carboy.protocol.machine import Machine
 from carboy.server.balancing import ANY, BUSY, CONNECTIONS, REACTED, RESPONSE_TIME, Balancer
 from carboy.server.closing import Closing
 from carboy.server.connection import Connection
 from carboy.server.deadlines import AT_A_TIME, Deadlines
 from carboy.server.descriptors import room_for
+from carboy.server.hsts import machines
 from carboy.server.listening import RETRY, Accepted, Listeners
 from carboy.server.proxy_stream import ProxyStream
 from carboy.server.scoreboard import Row
@@ -48,7 +48,7 @@ class Accepting:
         closing: Closing,
     ) -> None:
         self._limit = settings.connections
-        self._limits = settings.limits
+        self._make_machine = machines(settings.limits, 0 if listeners.secure else settings.hsts)
         self._connections = connections
         self._poller = poller
         self._row = row
@@ -134,7 +134,7 @@ class Accepting:
     def _admit(self, accepted: Iterable[Accepted], now: float) -> int:
         taken = 0
         for sock, peer, server in accepted:
-            connection = Connection(sock, Machine(self._limits), peer, server, now)
+            connection = Connection(sock, self._make_machine(), peer, server, now)
             if sock.__class__ is ProxyStream:
                 sock.connection = connection
             self._connections[connection.fd] = connection

@@ -33,6 +33,7 @@ from carboy.protocol.forwarded import (
     read_node,
 )
 from carboy.server.forwarding_log import ForwardingLog
+from carboy.server.hsts import note_scheme
 from carboy.server.trust import Trust
 from carboy.server.trusted_proxies import TrustedProxies
 
@@ -70,9 +71,10 @@ class Taken:
 class Forwarding:
     """Applies the setting to requests that have such fields."""
 
-    def __init__(self, trust: Trust) -> None:
+    def __init__(self, trust: Trust, hsts: bool = False) -> None:
         self.proxies = TrustedProxies(trust.trusted_proxies)
         self._wanted = frozenset(trust.forwarded_fields)
+        self._hsts = hsts  # responses to requests over the TLS of a proxy have a further field
         self.log = ForwardingLog(trust.forwarded_log)
 
     def apply(self, exchange: ServerExchange, head: RequestHead) -> None:
@@ -99,6 +101,8 @@ class Forwarding:
         exchange.head = rewritten = with_fields(head, [*rest, *lines(taken, found)])
         rewritten.host = host
         exchange.forwarded_scheme = taken.scheme
+        if self._hsts:
+            note_scheme(exchange.connection.machine, head, scheme)
         if taken.client is not None and taken.client.address is not None:
             exchange.forwarded_client = taken.client.address, taken.client.port
         if taken.prefix:
@@ -106,7 +110,9 @@ class Forwarding:
         if ignored:
             self.log.ignored(peer, ignored)
         if self.log.explains:
-            self.log.explain(peer, found, taken, host)
+            client = taken.client and taken.client.address
+            stopped = client is not None and not self.proxies.hop(client)
+            self.log.explain(peer, fields_by_name(found), taken, host, stopped)
 
     def _read(self, fields: dict[str, str], ignored: list[tuple[str, str]]) -> Taken:
         taken = Taken()
@@ -153,6 +159,11 @@ class Forwarding:
 def field_name(name: str, fields: dict[str, str]) -> str:
     """The header field from which a value comes."""
     return NAMES["forwarded" if "forwarded" in fields else name]
+
+
+def fields_by_name(fields: dict[str, str]) -> dict[str, str]:
+    """Fields by the names that they have in a request."""
+    return {NAMES[name]: value for name, value in fields.items()}
 
 
 # --- values

@@ -76,8 +76,13 @@ class ForwardingLog:
                     self.count,
                 )
 
-    def explain(self, peer: Peer, fields: dict[str, str], taken: Taken, host: str) -> None:
-        """Say what was taken from a proxy, at its first request that has such fields."""
+    def explain(
+        self, peer: Peer, fields: dict[str, str], taken: Taken, host: str, stopped: bool
+    ) -> None:
+        """Say what was taken from a proxy, at its first request that has such fields.
+
+        `stopped`: the client is an address that is not trusted.
+        """
         where = named(peer)
         if where in self._explained or len(self._explained) >= MOST_PEERS:
             return
@@ -85,21 +90,23 @@ class ForwardingLog:
         log.info(
             "From the proxy %s (trusted): %s. Headers: %s.",
             where,
-            "; ".join(_facts(taken, host)),
+            "; ".join(_facts(taken, host, stopped)),
             ", ".join(f"{name} {shown(value)}" for name, value in fields.items()) or "none",
         )
 
 
-def _facts(taken: Taken, host: str) -> list[str]:
+def _facts(taken: Taken, host: str, stopped: bool) -> list[str]:
     found = []
     client = taken.client
     if client is None:
         found.append("the client is not known, so the address of the proxy is used")
     else:
-        found.append(
-            f"client {client.address}, value {taken.hops} from the right, because"
-            " the proxies on its right are trusted"
+        why = (
+            "the first address from the right that is not a trusted proxy"
+            if stopped
+            else "the last known address, as those on its right are trusted proxies"
         )
+        found.append(f"client {client.address}, {why}")
     found.append(f"scheme {taken.scheme}" if taken.scheme else "scheme of the connection")
     found.append(f"host {shown(host)}")
     if taken.prefix:

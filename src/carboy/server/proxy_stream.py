@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from carboy.net.stream import Stream
 from carboy.protocol.proxy_protocol import LONGEST, ProxyError, ProxyHeader, ProxyReader
+from carboy.server.hsts import note_secure
 from carboy.server.trust import Trust
 from carboy.server.trusted_proxies import TrustedProxies
 
@@ -96,6 +97,7 @@ class ProxyStream:
             connection.server = header.destination
         if header.tls is not None and header.tls.used:
             connection.scheme = "https"
+            note_secure(connection.machine)
         connection.proxied = header
         stream = self._sock if self._wrap is None else self._wrap(self._sock)
         connection.sock = stream

@@ -64,7 +64,7 @@ class Responder:
         self.environ = base_environ(settings.threads > 1, processes, software)
         self.like_werkzeug = False  # environs have the keys of Werkzeug's server
         self.scheme = "https" if secure else "http"  # of the connections
-        self.forwarding = Forwarding(settings.trust)
+        self.forwarding = Forwarding(settings.trust, bool(settings.hsts) and not secure)
         # The kernel sends files as they are, not encrypted.
         self.sendfile = settings.sendfile and not secure and can_sendfile()
         self.before_waiting: Callable[[ServerExchange], None] = _nothing

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from carboy.acme.settings import AcmeSettings
 from carboy.net.certificate_error import CertificateError
 from carboy.server.settings import Settings
+from carboy.server.trusted_proxies import TrustedProxies
 
 if TYPE_CHECKING:
     from carboy.acme.store import Store
@@ -114,10 +115,11 @@ def _wrong_number(alone: list[str], keys: list[str]) -> str:
 
 
 def _refuse_without_certificate(keys: list[str], settings: Settings) -> None:
+    untrusting = TrustedProxies(settings.trust.trusted_proxies).takes_nothing()
     for name, given in (
         ("--key", keys),
         ("--client-ca", settings.client_ca),
-        ("--hsts", settings.hsts),
+        ("--hsts", settings.hsts and untrusting),  # else a proxy may speak HTTPS
     ):
         if given:
             raise ValueError(f"{name} requires --cert{'' if given is keys else ' or --domain'}.")

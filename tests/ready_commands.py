@@ -24,10 +24,12 @@ import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any
 
 IMPORTED = {
@@ -40,6 +42,8 @@ IMPORTED = {
         "carboy.server.processes.worker", "carboy.server.processes.supervisor", "carboy.app.app",
         "asyncio", "concurrent.futures.thread", "itsdangerous", "jinja2.loaders",
     ),
+    "programs": ("carboy.compat", "carboy.app.app", "carboy.testing", "itsdangerous", "jinja2"),
+    "programs of Flask": ("flask", "werkzeug.test"),
 }  # fmt: skip
 PATIENCE = 200.0  # seconds for a command, far more than any takes
 MOST = 1 << 18  # bytes of a question
@@ -49,20 +53,32 @@ def run(
     args: Sequence[str], cwd: Path, env: Mapping[str, str], typed: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """The exit code and the output of `python -m carboy` with these arguments and this input."""
+    return _output("commands", {"args": list(args), "cwd": str(cwd), "env": dict(env)}, typed)
+
+
+def program(
+    code: str, *args: str, env: Mapping[str, str], kind: str = "programs", quiet: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """The exit code and the output of `python -c code`; `quiet` is for `-W ignore`."""
+    asked = {"args": list(args), "cwd": str(Path.cwd()), "env": dict(env)}
+    return _output(kind, asked | {"code": code, "quiet": quiet})
+
+
+def _output(kind: str, asked: dict[str, Any], typed: str = "") -> subprocess.CompletedProcess[str]:
     with tempfile.TemporaryDirectory() as name:
         given, out, err = (Path(name, file) for file in ("in", "out", "err"))
         given.write_text(typed)
         with given.open() as first, out.open("w") as second, err.open("w") as third:
-            asked = {"args": list(args), "cwd": str(cwd), "env": dict(env), "session": False}
-            process = ready("commands").start(asked, first, second, third)
+            process = ready(kind).start(asked | {"session": False}, first, second, third)
         try:
             code = process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(PATIENCE)
             said = out.read_text() + err.read_text()
-            raise AssertionError(f"{args} took longer than {PATIENCE:g} s:\n{said}") from None
-        return subprocess.CompletedProcess(args, code, out.read_text(), err.read_text())
+            problem = f"{asked['args']} took longer than {PATIENCE:g} s:\n{said}"
+            raise AssertionError(problem) from None
+        return subprocess.CompletedProcess(asked["args"], code, out.read_text(), err.read_text())
 
 
 def run_here(args: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -154,7 +170,7 @@ class Ready:
 @cache
 def ready(kind: str) -> Ready:
     """The process that forks commands or servers."""
-    if kind == "commands":  # the environment of such a test has nothing else
+    if kind != "servers":  # the environment of such a test has nothing else
         return Ready(kind, {"PATH": ""})
     return Ready(kind, os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": ""})
 
@@ -171,7 +187,7 @@ class _Forks:
         signal.set_wakeup_fd(self._wakes)
         signal.signal(signal.SIGCHLD, lambda *signalled: None)
 
-    def serve(self) -> None:
+    def serve(self) -> dict[str, Any]:
         """Answer questions. This method returns in the processes that it forks."""
         asked = self._asked.fileno()
         while True:
@@ -187,8 +203,9 @@ class _Forks:
                 pid = os.fork()
                 if pid == 0:
                     self._leave(fds.pop())
-                    _become(json.loads(message), fds)
-                    return
+                    question: dict[str, Any] = json.loads(message)
+                    _become(question, fds)
+                    return question
                 self._ends[pid] = fds.pop()
                 for fd in fds:
                     os.close(fd)
@@ -222,8 +239,7 @@ def _ended() -> Iterator[tuple[int, int]]:
 
 
 def _become(asked: dict[str, Any], fds: list[int]) -> None:
-    """Make this process the one that `python -m carboy` starts."""
-    import carboy.__main__
+    """Make this process the one that `python -m carboy` starts, or `python -c`."""
     from running import die_with_parent
 
     for number, fd in enumerate(fds):
@@ -236,18 +252,29 @@ def _become(asked: dict[str, Any], fds: list[int]) -> None:
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["env"])
-    sys.argv = [carboy.__main__.__file__, *asked["args"]]
-    sys.orig_argv = [sys.executable, "-m", "carboy", *asked["args"]]
     places = filter(None, asked["env"].get("PYTHONPATH", "").split(os.pathsep))
     sys.path[:1] = [asked["cwd"], *map(os.path.abspath, places)]
+    if "code" in asked:
+        sys.argv = ["-c", *asked["args"]]
+        sys.modules["__main__"] = ModuleType("__main__")
+        if asked["quiet"]:
+            warnings.simplefilter("ignore")
+        return
+    import carboy.__main__
+
+    sys.argv = [carboy.__main__.__file__, *asked["args"]]
+    sys.orig_argv = [sys.executable, "-m", "carboy", *asked["args"]]
     sys.modules["__main__"] = carboy.__main__
 
 
 if __name__ == "__main__":
     for module in IMPORTED[sys.argv[1]]:
         import_module(module)
-    from carboy.__main__ import main
-
     gc.freeze()  # garbage collections of the new processes leave out what is imported
-    _Forks(socket.socket(fileno=os.dup(0))).serve()
-    main()
+    asked = _Forks(socket.socket(fileno=os.dup(0))).serve()
+    if "code" in asked:
+        exec(compile(asked["code"], "<string>", "exec"), vars(sys.modules["__main__"]))
+    else:
+        from carboy.__main__ import main
+
+        main()

@@ -1,4 +1,4 @@
-"""The names flask and werkzeug mean Carboy; each test has its own interpreter."""
+"""The names flask and werkzeug mean Carboy; each test has its own process."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+import ready_commands
 
 INSTALL = "import carboy.compat; carboy.compat.install()\n"
 
@@ -40,13 +42,16 @@ PRIVATE = [
 ]
 
 
-def python(code: str, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def clean() -> dict[str, str]:
     # Commands of other tests in this process may have set the variable of the command line.
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("FLASK_", "CARBOY_"))}
+    return {k: v for k, v in os.environ.items() if not k.startswith(("FLASK_", "CARBOY_"))}
+
+
+def python(code: str, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments, *(["-c", code] if code else [])],
         check=False,
-        env=env,
+        env=clean(),
         capture_output=True,
         text=True,
         cwd=cwd,
@@ -55,7 +60,7 @@ def python(code: str, *arguments: str, cwd: Path | None = None) -> subprocess.Co
 
 
 def out(code: str) -> str:
-    done = python(INSTALL + code)
+    done = ready_commands.program(INSTALL + code, env=clean())
     assert done.returncode == 0, done.stderr
     return done.stdout
 

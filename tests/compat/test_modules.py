@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import ready_commands
 from compat.sides import clean
 from compat.surface_modules import MODULES
 
@@ -24,15 +25,8 @@ if sys.argv[1] == "carboy":
 def both(code: str) -> tuple[Any, Any]:
     """The JSON that code prints on Carboy, and on the real packages."""
     found = []
-    for side in ("carboy", "real"):
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", START + code, side],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=clean(),
-            timeout=60,
-        )
+    for side, kind in (("carboy", "programs"), ("real", "programs of Flask")):
+        done = ready_commands.program(START + code, side, env=clean(), kind=kind, quiet=True)
         assert done.returncode == 0, done.stderr
         found.append(json.loads(done.stdout.splitlines()[-1]))
     return found[0], found[1]

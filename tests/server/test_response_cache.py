@@ -450,6 +450,32 @@ def test_a_client_that_leaves_while_it_waits_does_no_harm() -> None:
         assert live.ask("/same").body == b"response 1"
 
 
+def test_mounted_applications_have_keys_of_their_own() -> None:
+    root, api = Counting(FRESH), Counting(FRESH)
+    root.calls = 10
+    with cached(carboy.mount(root.wsgi, {"/api": api.wsgi})) as live:
+        for _ in range(2):
+            assert live.ask("/users").body == b"response 11"
+            assert live.ask("/api/users").body == b"response 1"
+        assert live.ask("http://example.test/users").body == b"response 11"
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "direct"])
+def test_a_mounted_application_refreshes_its_response(
+    kind: str, later: Callable[[float], None]
+) -> None:
+    header = ("Cache-Control", "max-age=60, stale-while-revalidate=30")
+    root, api = Counting(header), Counting(header)
+    root.calls = 10
+    with cached(carboy.mount(root.of(kind), {"/api": api.of(kind)})) as live:
+        assert live.ask("/api/users").body == b"response 1"
+        later(70)
+        assert live.ask("/api/users").body == b"response 1"
+        eventually(lambda: live.figures["stored"] == 2)
+        assert live.ask("/api/users").body == b"response 2"
+    assert root.calls == 10
+
+
 def test_write_and_streams_of_events_are_passed_through() -> None:
     def writing(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response("200 OK", [FRESH])(b"one ")

@@ -413,7 +413,8 @@ class Responder:
             connection.file = FileRest(fd, offset, left)
             connection.body_sent = left
             connection.flush(self.sendfile)
-        connection.push(machine.end_response())
+        if rest := machine.end_response():  # to send nothing is a system call as well
+            connection.push(rest)
         self._finish(exchange, status)
 
     def _finish(self, exchange: ServerExchange, status: str) -> None:

@@ -19,16 +19,18 @@ from carboy.server.response_cache.recording import Recording
 log = logging.getLogger("carboy.error")
 
 
+PREPARED = ("forwarded_client", "forwarded_scheme", "key", "match", "outer_path", "prefix_size",
+            "root_path", "served_by")  # fmt: skip
+
+
 class Detached(ServerExchange):
     """The exchange of such a request. An environ is made before it leaves its first thread."""
 
     def __init__(self, exchange: ServerExchange, recording: Recording) -> None:
         super().__init__(exchange.head, exchange.connection, exchange.responder)
-        self.root_path = exchange.root_path
-        self.outer_path = exchange.outer_path
-        self.forwarded_client = exchange.forwarded_client
-        self.forwarded_scheme = exchange.forwarded_scheme
-        self.prefix_size = exchange.prefix_size
+        # As the gateways have prepared it: the head of a mounted application is changed already.
+        for name in PREPARED:
+            setattr(self, name, getattr(exchange, name))
         self.recording = recording
         self.context = Context()
         self.environ().pop("werkzeug.socket", None)

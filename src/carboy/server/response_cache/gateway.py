@@ -118,7 +118,7 @@ class CachingGateway:
     def _answer(self, exchange: Any, may_wait: bool) -> Answer:
         head = exchange.head
         # A trusted proxy may name a prefix, which is in the URLs of the response.
-        key = (exchange.scheme, head.host.lower(), exchange.outer_path + head.target)
+        key = key_of(exchange)
         if head.method not in ("GET", "HEAD"):
             return self._ask(exchange) if head.method in SAFE else self._unsafe(exchange, key)
         fields = fields_of(head)
@@ -323,13 +323,20 @@ class CachingGateway:
         )
         try:
             copy = Detached(exchange, recording)
-            copy.key = self.prepare(copy)
             Thread(target=copy.run, args=(self._ask,), name="carboy-refresh", daemon=True).start()
         except Exception as error:  # such as no thread: the client gets the stale response
             recording.give_up()
             log.error(
                 "A response could not be refreshed: %s.", exchange.request_line(), exc_info=error
             )
+
+
+def key_of(exchange: Any) -> Key:
+    """The key of a request: of the whole path, also for a mounted application."""
+    target = exchange.head.target
+    if not target.startswith("/"):  # absolute form: scheme and host are in the head
+        target = "/" + target.partition("://")[2].partition("/")[2]
+    return exchange.scheme, exchange.head.host.lower(), exchange.outer_path + target
 
 
 def _without_content(headers: Headers) -> Headers:

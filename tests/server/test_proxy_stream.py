@@ -137,6 +137,17 @@ def test_a_client_that_leaves_within_the_header_is_forgotten() -> None:
         eventually(lambda: not live.engine.connections)
 
 
+def test_the_server_is_what_the_client_has_connected_to() -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        names = ("SERVER_NAME", "SERVER_PORT", "REMOTE_ADDR", "REMOTE_PORT")
+        return [" ".join(environ[name] for name in names).encode()]
+
+    with served(app, **ON) as live, live.client() as client:
+        client.send(LINE + GET)
+        assert client.reply().body == b"198.51.100.7 443 192.0.2.1 4711"
+
+
 def test_a_unix_socket_has_it_too(tmp_path: Path) -> None:
     listener = listen_unix(str(tmp_path / "s"))
     with served(wsgi_app, listener=listener, proxy_protocol=True) as live, live.client() as client:

@@ -18,9 +18,9 @@ more finds the same. Used by the leader; nothing here raises for what a client s
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from carboy.gateway.mounts import read_prefix, script_name
 from carboy.protocol.events import RequestHead
@@ -52,6 +52,10 @@ TAKEN = {
 NAMES = {each: name.decode().title() for name, each in TAKEN.items()}
 SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 PORTS = {"http": 80, "https": 443}
+# Decisions that are remembered, of fields that are not long. Bounded: a full table is emptied.
+MOST_KNOWN = 1024
+LONGEST_KNOWN = 512
+_host_line = re.compile(rb"^host:[^\r]*+\r\n", re.IGNORECASE | re.MULTILINE).sub
 _prefix = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+;=:@%]++)*+/?").fullmatch
 _port = re.compile("[0-9]{1,5}").fullmatch
 
@@ -68,6 +72,17 @@ class Taken:
     hops: int = 1  # trusted proxies on the way, the peer included
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Everything that follows from the fields of one request; clients send the same ones often."""
+
+    taken: Taken
+    scheme: str
+    host: str
+    lines: bytes  # that replace the fields
+    ignored: list[tuple[str, str]]  # names and values that are not valid
+
+
 class Forwarding:
     """Applies the setting to requests that have such fields."""
 
@@ -75,6 +90,7 @@ class Forwarding:
         self.proxies = TrustedProxies(trust.trusted_proxies)
         self._wanted = frozenset(trust.forwarded_fields)
         self._hsts = hsts  # responses to requests over the TLS of a proxy have a further field
+        self._known: dict[tuple[Any, ...], Decision] = {}
         self.log = ForwardingLog(trust.forwarded_log)
 
     def apply(self, exchange: ServerExchange, head: RequestHead) -> None:
@@ -91,28 +107,39 @@ class Forwarding:
         found = {name: value for name, value in fields.items() if name in self._wanted}
         if len(found) > 1:
             found.pop("forwarded", None)  # the client may have sent it through a proxy of the other
-        ignored: list[tuple[str, str]] = []
-        taken = self._read(found, ignored)
-        scheme = taken.scheme or exchange.scheme
-        host = effective_host(taken, head.host, scheme)
+        key = (head.host, exchange.scheme, *found.items())
+        decision = self._known.get(key) or self._decide(key, found)
+        taken, host = decision.taken, decision.host
         if host != head.host:
-            rest = [line for line in rest if line[:5].lower() != b"host:"]
-            rest.insert(0, b"Host: %b\r\n" % host.encode("latin-1"))
-        exchange.head = rewritten = with_fields(head, [*rest, *lines(taken, found)])
+            rest = b"Host: %b\r\n" % host.encode("latin-1") + _host_line(b"", rest)
+        exchange.head = rewritten = with_fields(head, rest + decision.lines)
         rewritten.host = host
         exchange.forwarded_scheme = taken.scheme
         if self._hsts:
-            note_scheme(exchange.connection.machine, head, scheme)
+            note_scheme(exchange.connection.machine, head, decision.scheme)
         if taken.client is not None and taken.client.address is not None:
             exchange.forwarded_client = taken.client.address, taken.client.port
         if taken.prefix:
             exchange.root_path = exchange.outer_path = taken.prefix
-        if ignored:
-            self.log.ignored(peer, ignored)
+        if decision.ignored:
+            self.log.ignored(peer, decision.ignored)
         if self.log.explains:
             client = taken.client and taken.client.address
             stopped = client is not None and not self.proxies.hop(client)
             self.log.explain(peer, fields_by_name(found), taken, host, stopped)
+
+    def _decide(self, key: tuple[Any, ...], found: dict[str, str]) -> Decision:
+        host, scheme = key[:2]
+        ignored: list[tuple[str, str]] = []
+        taken = self._read(found, ignored)
+        scheme = taken.scheme or scheme
+        host = effective_host(taken, host, scheme)
+        decision = Decision(taken, scheme, host, lines(taken, found), ignored)
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        if sum(map(len, found.values())) <= LONGEST_KNOWN:
+            self._known[key] = decision
+        return decision
 
     def _read(self, fields: dict[str, str], ignored: list[tuple[str, str]]) -> Taken:
         taken = Taken()
@@ -246,27 +273,33 @@ def effective_host(taken: Taken, host: str, scheme: str) -> str:
 # --- the head of the request
 
 
-def taken_apart(head: RequestHead, keep_others: bool = True) -> tuple[dict[str, str], list[bytes]]:
+def taken_apart(head: RequestHead, keep_others: bool = True) -> tuple[dict[str, str], bytes]:
     """The fields of TAKEN by their short names, and the lines of all other fields.
 
     Names with "_" for "-" are among neither. Nor are other X-Forwarded-… without `keep_others`.
     """
+    block = head.block
+    lowered = block.lower()
     fields: dict[str, str] = {}
-    rest: list[bytes] = []
-    for line in head.block.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        lowered = name.lower()
-        if FORWARDED not in lowered:
-            if line:
-                rest.append(line + b"\r\n")
-            continue
-        short = TAKEN.get(lowered)
+    rest = []
+    done = 0  # the beginning of a line; what is before it is in `rest`, or removed
+    at = lowered.find(FORWARDED)
+    while at >= 0:
+        start = lowered.rfind(b"\n", done, at) + 1 or done
+        end = lowered.index(b"\n", at) + 1
+        colon = lowered.index(b":", start)
+        name = lowered[start:colon]
+        short = TAKEN.get(name)
         if short is not None:
-            text = value.strip(b" \t").decode("latin-1")
+            text = block[colon + 1 : end].strip(b" \t\r\n").decode("latin-1")
             fields[short] = f"{fields[short]},{text}" if short in fields else text
-        elif not is_of_proxies(lowered) or (keep_others and b"_" not in lowered):
-            rest.append(line + b"\r\n")
-    return fields, rest
+        kept = keep_others and b"_" not in name
+        if short is not None or (is_of_proxies(name) and not kept):
+            rest.append(block[done:start])
+            done = end
+        at = lowered.find(FORWARDED, end)
+    rest.append(block[done:])
+    return fields, b"".join(rest)
 
 
 def is_of_proxies(name: bytes) -> bool:
@@ -275,17 +308,17 @@ def is_of_proxies(name: bytes) -> bool:
     return plain == FORWARDED or plain.startswith(b"x-forwarded")
 
 
-def with_fields(head: RequestHead, block: Iterable[bytes]) -> RequestHead:
+def with_fields(head: RequestHead, block: bytes) -> RequestHead:
     """A copy of a head with other field lines."""
     copied = RequestHead.__new__(RequestHead)
     copied.__dict__.update(head.__dict__)
-    copied._block = b"".join(block)
+    copied._block = block
     copied._fields = copied.found = None
     copied.tail = b""  # nothing is shared with other heads
     return copied
 
 
-def lines(taken: Taken, fields: dict[str, str]) -> list[bytes]:
+def lines(taken: Taken, fields: dict[str, str]) -> bytes:
     """The lines that replace the fields that were taken."""
     client = None if taken.client is None else taken.client.address
     values = {
@@ -296,8 +329,8 @@ def lines(taken: Taken, fields: dict[str, str]) -> list[bytes]:
         "prefix": script_name(taken.prefix) if taken.prefix else None,
         "forwarded": format_forwarded(client, taken.scheme, taken.host) or None,
     }
-    return [
+    return b"".join(
         f"{NAMES[name]}: {values[name]}\r\n".encode("latin-1")
         for name in fields
         if values[name] is not None
-    ]
+    )

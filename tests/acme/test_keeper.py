@@ -454,6 +454,31 @@ def test_a_request_of_the_user_is_answered_even_when_the_order_fails(
     assert "Enough." in kept.status.problem
 
 
+def test_names_in_another_order_begin_with_the_certificate_that_they_have(
+    authority: FakeDirectory, tmp_path: Path
+) -> None:
+    kept = Kept(authority, tmp_path, "www.shop.example")
+    kept.turn()
+    kept.keeper._lock.release()
+    other = replace(kept.settings, names=("www.shop.example", NAME))
+    store = prepare(other)
+    assert issued(store.certificate("www.shop.example")) == issued(store.certificate(NAME))
+    keeper = Keeper(other, (HTTP_01,))
+    keeper.turn()
+    keeper._lock.release()
+    assert authority.count("newOrder") == 1
+
+
+def test_the_page_that_the_user_has_to_open_is_shown(authority: FakeDirectory, kept: Kept) -> None:
+    page = "https://authority.example/agree"
+    authority.refuse["newOrder"] = [
+        problem("userActionRequired", "The terms have changed", 403, instance=page)
+    ]
+    kept.turn()
+    assert "The terms have changed. The authority asks for an action" in kept.status.problem
+    assert kept.status.problem.endswith(page)
+
+
 def test_a_damaged_status_is_as_none(kept: Kept) -> None:
     kept.turn()
     file = kept.store.folder(NAME) / "status.json"

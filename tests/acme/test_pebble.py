@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 from carboy.acme.keeper import Keeper
+from carboy.acme.problems import Unreachable
 from carboy.acme.settings import AcmeSettings
 from carboy.acme.temporary import is_temporary
+from carboy.acme.transport import Transport
 from carboy.gateway.https_redirect import HttpsRedirect
 from carboy.net.listener import listen_tcp
 from carboy.server.settings import Settings
@@ -166,3 +168,13 @@ def test_a_name_that_dns_does_not_know_is_explained(
     assert status.failures == 1
     assert status.retry_at > status.attempted
     assert f"To make it at once: carboy certs --state {tmp_path} renew gone.example." in caplog.text
+
+
+def test_the_variable_of_openssl_names_the_authority_of_the_directory(
+    pebble: Pebble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    with pytest.raises(Unreachable, match="name the file of its root with --acme-ca"):
+        Transport()(pebble.directory)
+    monkeypatch.setenv("SSL_CERT_FILE", str(pebble.ca))
+    assert Transport()(pebble.directory).status == 200

@@ -71,6 +71,17 @@ def test_a_stop_in_the_middle_of_an_order_is_continued_by_the_next_start(
         assert server.stop() == 0
 
 
+def test_a_reload_hands_the_order_on(authority: FakeDirectory, folder: Path) -> None:
+    authority.held.clear()
+    with Running(*options(authority, "--idle-grace", "0"), cwd=folder) as server:
+        assert authority.asked.wait(PATIENCE)
+        server.send(signal.SIGHUP)
+        server.line("All workers have been replaced.")
+        authority.held.set()
+        server.line("The certificate for shop.example is in use until")
+        assert authority.count("newOrder") == 1
+
+
 def test_a_worker_that_is_killed_hands_the_order_on(authority: FakeDirectory, folder: Path) -> None:
     authority.held.clear()
     with Running(*options(authority, "--workers", "2"), cwd=folder) as server:

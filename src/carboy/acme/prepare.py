@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 
 from carboy.acme.renewal import after_start
 from carboy.acme.settings import AcmeSettings
 from carboy.acme.store import StateError, Store
-from carboy.acme.temporary import COMMON_NAME, first
+from carboy.acme.temporary import COMMON_NAME, first, issued
 
 
 def prepare(settings: AcmeSettings) -> Store:
-    """Make the folders, and a temporary certificate if there is none.
+    """Make the folders, and a certificate to begin with if there is none.
 
     An attempt that is due later is made soon, because the user may have corrected what was wrong,
     unless another server uses this folder. Raises StateError.
@@ -20,9 +21,7 @@ def prepare(settings: AcmeSettings) -> Store:
     store = Store(settings.state)
     store.prepare(name)
     if first(store.certificate(name)) is None:
-        from carboy.acme.challenges import self_signed
-
-        store.save_certificate(name, self_signed(list(settings.names), COMMON_NAME))
+        store.save_certificate(name, _to_begin_with(store, settings.names))
     lock = store.lock(name)
     try:
         if lock.take():
@@ -38,3 +37,15 @@ def prepare(settings: AcmeSettings) -> Store:
     finally:
         lock.release()
     return store
+
+
+def _to_begin_with(store: Store, names: tuple[str, ...]) -> bytes:
+    """A certificate that was issued for these names in another order, or else a temporary one."""
+    now = datetime.now(UTC)
+    for each in store.names():
+        found = issued(store.certificate(each))
+        if found is not None and set(names) <= set(found.names) and found.ends > now:
+            return store.certificate(each).read_bytes()
+    from carboy.acme.challenges import self_signed
+
+    return self_signed(list(names), COMMON_NAME)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,8 @@ class Known:
             "file": str(self.file),
             "directory": self.status.directory,
             "challenge": self.status.kind or None,
-            "next_attempt": None if at <= now else at,
-            "last_attempt": self.status.attempted or None,
+            "next_attempt": None if at <= now else iso(at),
+            "last_attempt": iso(self.status.attempted) if self.status.attempted else None,
             "failures": self.status.failures,
             "last_error": self.status.problem or None,
         }
@@ -60,6 +61,11 @@ def known(store: Store, name: str, names: tuple[str, ...] = ()) -> Known:
     found = issued(store.certificate(name))
     have = () if found is None else found.names
     return Known(names or status.names or have or (name,), store.certificate(name), status, found)
+
+
+def iso(at: float) -> str:
+    """A time in the form of ISO 8601, without fractions of a second."""
+    return datetime.fromtimestamp(int(at), UTC).isoformat()
 
 
 def issuer(certificate: Certificate | None) -> str | None:

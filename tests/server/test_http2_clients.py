@@ -236,7 +236,6 @@ def test_an_unfinished_beginning_is_ended_by_the_deadline_of_a_head(sent: bytes)
 
 def test_an_idle_connection_is_closed_with_goaway() -> None:
     with served_h2c(app_with(), keepalive_timeout=0.2) as live, http2(live) as client:
-        assert client.get().body == b"hello"
         while client.step():
             pass
         assert [goaway[1] for goaway in client.goaways] == [0]
@@ -254,6 +253,24 @@ def test_a_client_that_does_not_read_is_not_read_either() -> None:
                     client.send(ping)
             (pipe,) = live.engine.connections.values()
             assert pipe.unsent_bytes < 2_000_000
+
+
+def test_a_bug_ends_the_connection_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*values: object) -> None:
+        raise ZeroDivisionError
+
+    with served_h2c(app_with()) as live:
+        with http2(live) as client, monkeypatch.context() as patched:
+            assert client.get().body == b"hello"
+            patched.setattr("carboy.protocol.http2.session.Session._begin", broken)
+            client.request()
+            with pytest.raises(AssertionError, match="the connection has ended"):
+                client.until(lambda: False)
+        with http2(live) as client:
+            assert client.get().body == b"hello"
+    assert any(record.levelno == logging.CRITICAL for record in caplog.records)
 
 
 # --- floods
@@ -299,7 +316,8 @@ def ends(client: FrameClient) -> Iterator[Any]:
 # --- the end of the server
 
 
-def test_a_stop_lets_running_requests_finish() -> None:
+def test_a_stop_lets_running_requests_finish(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("carboy.server.http2.pipes.GOODBYE", 60.0)  # it waits for the client
     began, go_on = threading.Event(), threading.Event()
 
     def waits() -> str:
@@ -341,7 +359,8 @@ def goaways(client: FrameClient) -> Iterator[Any]:
 # --- one thread
 
 
-def test_everything_works_with_a_single_thread() -> None:
+@pytest.mark.parametrize("threads", [1, 4])
+def test_bodies_and_large_responses_with_one_thread_and_several(threads: int) -> None:
     app = app_with(large=lambda: b"x" * 1_000_000)
     app.config["MAX_CONTENT_LENGTH"] = 100_000
 
@@ -354,7 +373,7 @@ def test_everything_works_with_a_single_thread() -> None:
         request.max_content_length = 1_000_000
         return str(len(request.get_data()))
 
-    with served_h2c(app, threads=1) as live, http2(live) as client:
+    with served_h2c(app, threads=threads) as live, http2(live) as client:
         numbers = [client.request(path=path) for path in ("/large", "/pieces", "/")]
         sizes = [len(client.reply(number).body) for number in numbers]
         assert sizes == [1_000_000, 600_000, 5]

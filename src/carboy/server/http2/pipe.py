@@ -48,7 +48,8 @@ class Pipe(Connection):
     """A connection that speaks HTTP/2. Made of one that has sent the first line of the preface."""
 
     __slots__ = (
-        "change", "goodbye_at", "lock", "over", "partial_since", "pipes", "session", "streams",
+        "change", "dirty", "goodbye_at", "lock", "over", "partial_since", "pipes", "session",
+        "streams",
     )  # fmt: skip
 
     def __init__(self, before: Connection, session: Session, pipes: Pipes, now: float) -> None:
@@ -61,6 +62,7 @@ class Pipe(Connection):
         self.lock = threading.RLock()
         self.change = threading.Condition(self.lock)  # threads of requests wait for it
         self.streams: dict[int, StreamConnection] = {}
+        self.dirty = False  # the leader is about to look at it
         self.over = False  # requests are no longer read or answered
         self.goodbye_at = 0.0  # monotonic seconds: when the stop names the last stream
         self.partial_since = now  # monotonic seconds; 0.0: nothing is incomplete
@@ -211,6 +213,7 @@ class StreamSocket:
         with pipe.lock:
             pipe.session.forget(self._stream)
             pipe.streams.pop(self._stream.id, None)
+            pipe.since = pipe.pipes.clock()  # it may be idle from now on
             if pipe.session.sender.out or not pipe.streams:
                 pipe.pipes.look_at(pipe, wake=not pipe.pipes.gathering)
 

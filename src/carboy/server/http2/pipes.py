@@ -38,6 +38,7 @@ from carboy.server.settings import Settings
 
 log = logging.getLogger("carboy.error")
 
+BUG = "A bug in Carboy was triggered by a client's input. Its connection is closed."
 REST_OF_PREFACE = b"\r\nSM\r\n\r\n"
 LINE_END = b"\n"
 GOODBYE = 1.0  # seconds for the client to answer the PING of a stop
@@ -84,8 +85,10 @@ class Pipes:
             self._wake()
 
     def look_at(self, pipe: Pipe, wake: bool = True) -> None:
-        """Have the leader look at a pipe. With its lock."""
-        self.dirty.append(pipe)
+        """Have the leader look at a pipe. With its lock, or on the leader's thread."""
+        if not pipe.dirty:
+            pipe.dirty = True
+            self.dirty.append(pipe)
         if wake:
             self._wake()
 
@@ -127,7 +130,7 @@ class Pipes:
         if flags & WRITE:
             with pipe.lock:
                 pipe.flush(False)
-            self.dirty.append(pipe)
+            self.look_at(pipe, wake=False)
             if not pipe.full:
                 self._writable(pipe)
         if flags & ~WRITE and not pipe.over:
@@ -155,10 +158,16 @@ class Pipes:
                 session.receive(data, now)
             except ConnectionFailed as error:
                 failure = error
+            except Exception as error:
+                log.critical(BUG, exc_info=error)
+                pipe.broken = True
             events = list(session.events)
             session.events.clear()
         if failure is not None:
             self._fail(pipe, failure, now)
+            return
+        if pipe.broken:
+            self._lose(pipe)
             return
         for event in events:
             if event.stream is not None:
@@ -177,7 +186,7 @@ class Pipes:
             pipe.partial_since = now
         if session.more:
             self.queue.append(pipe)
-        self.dirty.append(pipe)
+        self.look_at(pipe, wake=False)
 
     def _note(self, pipe: Pipe, event: Event, stream: Stream, now: float) -> None:
         what, refusal = event.what, event.error
@@ -239,6 +248,7 @@ class Pipes:
         dirty = self.dirty
         for _ in range(len(dirty)):
             pipe = dirty.popleft()
+            pipe.dirty = False  # before the lock: what is done under it after this asks again
             if pipe.phase is not PIPE:
                 continue
             with pipe.lock:
@@ -352,14 +362,14 @@ class Pipes:
         with pipe.lock:
             pipe.session.announce_stop()
         pipe.goodbye_at = now + GOODBYE
-        self.dirty.append(pipe)
+        self.look_at(pipe, wake=False)
 
     def _say_goodbye(self, pipe: Pipe) -> None:
         """Name the last stream that is served."""
         pipe.goodbye_at = 0.0
         with pipe.lock:
             pipe.session.go_away()
-        self.dirty.append(pipe)
+        self.look_at(pipe, wake=False)
 
     # --- the only thread waits
 

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE = 60.0  # seconds, far more than anything takes, so that only a hang fails
+# Variables that are read when a process starts.
+AT_THE_START = ("PYTHON", "LANG", "LC_", "TZ", "LD_", "MALLOC_")
 URL = re.compile(r"https?://(\[[^\]]+\]|[^:/\s]+):(\d+)\b")
 
 
@@ -166,7 +168,7 @@ def _may_be_forked(env: dict[str, str], cwd: Path) -> bool:
     if any((cwd / each / "sitecustomize.py").exists() for each in env["PYTHONPATH"].split(":")):
         return False
     different = {name for name, value in env.items() if value != os.environ.get(name)}
-    changed = {name for name in different if name.startswith("PYTHON")}
+    changed = {name for name in different if name.startswith(AT_THE_START)}
     return changed <= {"PYTHONPATH", "PYTHONUNBUFFERED"}
 
 
@@ -251,7 +253,7 @@ def carboy(folder: Path, *args: str, code: int = 0, **env: str) -> str:
     """The output of `carboy …`, which has to end with `code`."""
     import ready_commands
 
-    assert not any(name.startswith("PYTHON") for name in env)
+    assert not any(name.startswith(AT_THE_START) for name in env)
     done = ready_commands.run(args, folder, {"PATH": "", **env})
     assert done.returncode == code, done.stderr + done.stdout
     return done.stdout + done.stderr

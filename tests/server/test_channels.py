@@ -288,8 +288,6 @@ BROKEN = {
 @pytest.mark.parametrize("how", ["whole", "byte by byte"])
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_body_that_breaks_a_rule_is_refused(name: str, how: str) -> None:
-    from carboy.protocol import Limits
-
     rest, status = BROKEN[name]
     got: list[str] = []
 
@@ -299,7 +297,7 @@ def test_a_body_that_breaks_a_rule_is_refused(name: str, how: str) -> None:
             pass
         got.append(message["type"])
 
-    with served_asgi(app, record=True, limits=Limits(body=1000)) as live, live.client() as client:
+    with served_asgi(app, record=True, limit_body=1000) as live, live.client() as client:
         data = POST + rest
         try:
             for piece in [data] if how == "whole" else [data[n : n + 1] for n in range(len(data))]:

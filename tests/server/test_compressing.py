@@ -18,7 +18,8 @@ from backports import zstd
 
 import carboy
 from carboy.server.compression import Compression
-from carboy.server.encoders import JITTER, available
+from carboy.server.encoders import JITTER, Gzip, available
+from carboy.server.repeated import Repeated
 from live_asgi import body, only_http, served_asgi, start
 from live_engine import Live, Reply, eventually, served
 
@@ -351,6 +352,43 @@ def test_static_files_are_compressed_and_ranges_are_not(tmp_path: Path) -> None:
         part = ask(live, "/a.css", Accept_Encoding="gzip", Range="bytes=0-1999")
         assert (part.status, part.body) == (206, PAGE[:2000])
         assert part.headers["Content-Encoding"] is None
+
+
+def test_a_body_that_is_sent_again_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[int] = []
+
+    class Counted(Gzip):
+        def whole(self, data: bytes) -> bytes:
+            encoded.append(len(data))
+            return super().whole(data)
+
+    monkeypatch.setattr("carboy.server.compressing.available", lambda: {"gzip": Counted})
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [HTML])
+        return [bytes(bytearray(PAGE)) if environ["PATH_INFO"] == "/made" else PAGE]
+
+    with compressing(app) as live:
+        for path, count in (("/same", 2), ("/made", 5)):
+            encoded.clear()
+            bodies = {ask(live, path, Accept_Encoding="gzip").body for _ in range(5)}
+            assert {gzip.decompress(each) for each in bodies} == {PAGE}
+            assert len(encoded) <= count
+
+
+def test_encoded_contents_are_kept_within_a_limit() -> None:
+    repeated = Repeated(8000)
+    bodies = [b"%d" % number * 300 for number in range(10, 40)]
+    for content in bodies:
+        for _ in range(2):
+            repeated.offer(content, "gzip", b"x" * 100)
+        assert repeated.find(content, "gzip") == b"x" * 100
+        assert repeated.find(content, "br") is None
+    assert repeated.find(bodies[0], "gzip") is None
+    large = b"l" * 2000
+    for _ in range(2):
+        repeated.offer(large, "gzip", b"x")
+    assert repeated.find(large, "gzip") is None
 
 
 def test_events_are_compressed_if_their_type_is_named() -> None:

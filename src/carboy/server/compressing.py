@@ -19,6 +19,7 @@ from carboy.net.stream import bytes_left, regular_file
 from carboy.server.compression import Change, Decision, Policy, with_vary
 from carboy.server.encoders import LARGE, available
 from carboy.server.exchange import Headers, ServerExchange
+from carboy.server.repeated import Repeated
 from carboy.server.responder import Access, Responder
 from carboy.server.settings import Settings
 
@@ -44,6 +45,7 @@ class CompressingResponder(Responder):
     ) -> None:
         super().__init__(settings, access, processes, secure)
         self.plain = False
+        self._repeated = Repeated()
         self._policy = Policy(settings.compression, available())
 
     def whole(self, exchange: ServerExchange, status: str, headers: Headers, body: bytes) -> bytes:
@@ -55,8 +57,19 @@ class CompressingResponder(Responder):
             return super().whole(exchange, status, headers, body)  # the wrong length is logged
         decision = self._decide(exchange, status, headers, size)
         if decision.encoder is not None:
-            body = b"" if head.method == "HEAD" else decision.encoder.whole(body)
+            body = b"" if head.method == "HEAD" else self._encoded(decision, body)
         return super().whole(exchange, status, decision.headers, body)
+
+    def _encoded(self, decision: Decision, body: bytes) -> bytes:
+        """The content, encoded now or before."""
+        assert decision.encoder is not None
+        if not decision.coding:
+            return decision.encoder().whole(body)
+        known = self._repeated.find(body, decision.coding)
+        if known is None:
+            known = decision.encoder().whole(body)
+            self._repeated.offer(body, decision.coding, known)
+        return known
 
     def _decide(
         self, exchange: ServerExchange, status: str, headers: Headers, size: int | None
@@ -73,7 +86,7 @@ class CompressingResponder(Responder):
         decision = self._decide(exchange, status, headers, None)
         super().begin(exchange, status, decision.headers)
         if decision.encoder is not None and exchange.head.method != "HEAD":
-            exchange.encoder = decision.encoder
+            exchange.encoder = decision.encoder()
             exchange.announced = decision.length
 
     def put(self, exchange: ServerExchange, piece: bytes) -> None:

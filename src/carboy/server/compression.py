@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 from carboy.gateway.request_fields import fields_of, preferred_coding
 from carboy.protocol.events import RequestHead
@@ -88,7 +89,8 @@ class Decision:
 
     change: Change
     headers: Headers
-    encoder: Encoder | None = None
+    encoder: Callable[[], Encoder] | None = None
+    coding: str = ""  # "": each response is encoded in another way
     length: int | None = None  # Content-Length before the change
 
 
@@ -136,8 +138,14 @@ class Policy:
             return Decision(Change.VARY, with_vary(headers))
         if head.method == "HEAD" and size is None:
             return Decision(Change.VARY, with_vary(headers))
-        encoder = self._encoders[coding](size is not None and size > large, personal)
-        return Decision(Change.COMPRESS, encoded(headers, coding), encoder, size)
+        encoder = partial(self._encoders[coding], size is not None and size > large, personal)
+        return Decision(
+            Change.COMPRESS,
+            encoded(headers, coding),
+            encoder,
+            "" if personal else coding,
+            size,
+        )
 
     def _has_wanted_type(self, value: str) -> bool:
         kind = value.partition(";")[0].strip().lower()

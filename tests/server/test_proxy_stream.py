@@ -148,6 +148,17 @@ def test_the_server_is_what_the_client_has_connected_to() -> None:
         assert client.reply().body == b"198.51.100.7 443 192.0.2.1 4711"
 
 
+def test_hsts_is_sent_if_the_client_has_used_tls() -> None:
+    name = "Strict-Transport-Security"
+    with served(wsgi_app, hsts=60, **ON) as live:
+        with live.client() as client:
+            client.send(second(b"\x20\x00\x05\x01\0\0\0\0") + GET)
+            assert client.reply().headers[name] == "max-age=60"
+        with live.client() as client:
+            client.send(second() + GET)
+            assert client.reply().headers[name] is None
+
+
 def test_a_unix_socket_has_it_too(tmp_path: Path) -> None:
     listener = listen_unix(str(tmp_path / "s"))
     with served(wsgi_app, listener=listener, proxy_protocol=True) as live, live.client() as client:

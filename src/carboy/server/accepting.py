@@ -14,15 +14,17 @@ paused         ─▶ ends when a connection is closed, at the latest after RETR
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from carboy.net.poller import READ, Poller
+from carboy.protocol.hsts import HstsMachine
+from carboy.protocol.machine import Machine
 from carboy.server.balancing import ANY, BUSY, CONNECTIONS, REACTED, RESPONSE_TIME, Balancer
 from carboy.server.closing import Closing
 from carboy.server.connection import Connection
 from carboy.server.deadlines import AT_A_TIME, Deadlines
 from carboy.server.descriptors import room_for
-from carboy.server.hsts import machines
 from carboy.server.listening import RETRY, Accepted, Listeners
 from carboy.server.proxy_stream import ProxyStream
 from carboy.server.scoreboard import Row
@@ -48,7 +50,13 @@ class Accepting:
         closing: Closing,
     ) -> None:
         self._limit = settings.connections
-        self._make_machine = machines(settings.limits, 0 if listeners.secure else settings.hsts)
+        # Under TLS of this server, every response has the field.
+        hsts = 0 if listeners.secure else settings.hsts
+        self._make_machine: Callable[[], Machine] = (
+            partial(HstsMachine, settings.limits, hsts)
+            if hsts
+            else partial(Machine, settings.limits)
+        )
         self._connections = connections
         self._poller = poller
         self._row = row

@@ -32,8 +32,8 @@ from carboy.protocol.forwarded import (
     parse_list,
     read_node,
 )
+from carboy.protocol.hsts import note_scheme
 from carboy.server.forwarding_log import ForwardingLog
-from carboy.server.hsts import note_scheme
 from carboy.server.trust import Trust
 from carboy.server.trusted_proxies import TrustedProxies
 

@@ -25,7 +25,7 @@ def shown(text: str) -> str:
 
 def named(peer: Peer) -> str:
     """The other end of a connection, for people."""
-    return "a unix socket" if peer is None else peer[0]
+    return "at a unix socket" if peer is None else peer[0]
 
 
 class ForwardingLog:
@@ -56,7 +56,7 @@ class ForwardingLog:
         log.warning(
             "Headers of %s that name the client (%s) were removed, because it is not a trusted"
             " proxy. If it is your proxy, use --trusted-proxies %s.",
-            where,
+            "a client at a unix socket" if peer is None else where,
             ", ".join("Forwarded" if name == "forwarded" else f"X-Forwarded-{name.title()}"
                       for name in fields),
             word,

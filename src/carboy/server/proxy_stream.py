@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from carboy.net.stream import Stream
+from carboy.protocol.hsts import note_secure
 from carboy.protocol.proxy_protocol import LONGEST, ProxyError, ProxyHeader, ProxyReader
-from carboy.server.hsts import note_secure
 from carboy.server.trust import Trust
 from carboy.server.trusted_proxies import TrustedProxies
 

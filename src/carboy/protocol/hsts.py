@@ -6,22 +6,22 @@ server itself, every response has it (server/default_fields.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
-from carboy.protocol.events import Fields, RequestHead
-from carboy.protocol.limits import Limits
-from carboy.protocol.machine import Machine
+from .events import Fields, RequestHead
+from .limits import Limits
+from .machine import Machine
 
 
 class HstsMachine(Machine):
-    """A machine whose responses to requests over TLS have the field, unless they have their own."""
+    """A machine whose responses to requests over TLS have the field, unless they have their own.
+
+    `seconds` is its max-age.
+    """
 
     __slots__ = ("_line", "secure", "secure_head")
 
-    def __init__(self, limits: Limits, line: bytes) -> None:
+    def __init__(self, limits: Limits, seconds: int) -> None:
         super().__init__(limits)
-        self._line = line
+        self._line = b"Strict-Transport-Security: max-age=%d\r\n" % seconds
         self.secure = False  # all requests of the connection
         self.secure_head: RequestHead | None = None  # or the one with this head
 
@@ -49,11 +49,3 @@ def note_secure(machine: object) -> None:
     """Note that the client of a connection has connected to a trusted proxy over TLS."""
     if isinstance(machine, HstsMachine):
         machine.secure = True
-
-
-def machines(limits: Limits, hsts: int) -> Callable[[], Machine]:
-    """Makes the machines of plain connections; `hsts` is the max-age in seconds, 0 for none."""
-    if not hsts:
-        return partial(Machine, limits)
-    line = f"Strict-Transport-Security: max-age={hsts}\r\n".encode()
-    return partial(HstsMachine, limits, line)

@@ -95,6 +95,7 @@ class TlsServer:
         self.options = options
         self._stamps = self._seen = stamps(options.files())
         self.contexts = make_contexts(options)
+        self._looking = threading.Lock()  # the thread that orders certificates looks as well
         self._stop = threading.Event()  # of the thread that watches, if there is one
 
     def __call__(self, sock: socket.socket) -> TlsStream:
@@ -151,11 +152,12 @@ class TlsServer:
         next look sees the same, unless it is `settled`. What cannot be used is logged once, and the
         old certificates stay.
         """
-        now = stamps(self.options.files())
-        before, self._seen = self._seen, now
-        if now == self._stamps or (now != before and not settled):
-            return False
-        return self._load(now)
+        with self._looking:
+            now = stamps(self.options.files())
+            before, self._seen = self._seen, now
+            if now == self._stamps or (now != before and not settled):
+                return False
+            return self._load(now)
 
     def reload(self) -> bool:
         """Load the files again, changed or not; returns whether they were loaded.

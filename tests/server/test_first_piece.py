@@ -16,8 +16,8 @@ import pytest
 
 from carboy import Flask, Response, request, send_file
 from carboy.app.wrappers import Response as AppResponse
-from carboy.gateway.interface import FileBody
-from carboy.server.responder import with_first_piece
+from carboy.gateway.interface import is_file_body
+from carboy.server.first_piece import with_first_piece
 from carboy.serving import make_server
 from carboy.serving.wsgi_server import BaseWSGIServer
 from live_engine import eventually, served
@@ -260,7 +260,7 @@ def test_a_file_that_the_kernel_sends_is_not_read(tmp_path: Path) -> None:
     path.write_bytes(b"content")
     body = File()
     with path.open("rb") as body.file:
-        assert isinstance(body, FileBody)
+        assert is_file_body(body)
         assert with_first_piece(("200 OK", [], body, None))[2] is body
 
 

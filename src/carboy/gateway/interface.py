@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import AbstractContextManager
-from typing import Any, BinaryIO, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Protocol, TypeGuard, runtime_checkable
 
 from carboy.protocol.events import RequestHead
 
@@ -250,11 +250,13 @@ class Receiver(Protocol):
         ...
 
 
-@runtime_checkable
 class FileBody(Protocol):
     """A body the kernel can send: `count` bytes of `file`, or all to its end, from `offset`.
 
     Iterating it gives the same bytes, for transports without sendfile.
+
+    A body may have a method `take`: it gives the server the descriptor of its file, a regular one
+    with these bytes, and the server closes it.
     """
 
     file: BinaryIO
@@ -262,6 +264,14 @@ class FileBody(Protocol):
     count: int | None
 
     def __iter__(self) -> Any: ...
+
+
+def is_file_body(body: Any) -> TypeGuard[FileBody]:
+    """Whether a body has the attributes of a FileBody.
+
+    isinstance() would find the same, and takes as long as all the rest of a response.
+    """
+    return hasattr(body, "file") and hasattr(body, "offset") and hasattr(body, "count")
 
 
 @runtime_checkable

@@ -26,7 +26,7 @@ from .errors import LocalProtocolError, RemoteProtocolError, content_too_large
 from .events import Data, Event, Fields, RequestHead, Signal
 from .head import HeadReader, quick_head, similar_head
 from .limits import Limits
-from .response import encode_status, ordinary_response
+from .response import encode_status, ordinary_response, sized_head
 from .states import Reading, Writing
 
 # Members by plain names: an Enum's attribute is looked up slowly on Python 3.11.
@@ -47,26 +47,9 @@ class Machine:
     LocalProtocolError when the application does; in that case nothing was written.
     """
 
-    __slots__ = (
-        "_blank_skipped",
-        "_body_limit",
-        "_buffer",
-        "_chunks",
-        "_continued",
-        "_eof",
-        "_limits",
-        "_quick",
-        "_reader",
-        "_received",
-        "_remaining",
-        "_to_write",
-        "excess",
-        "head",
-        "must_close",
-        "reading",
-        "short",
-        "writing",
-    )
+    __slots__ = ("_blank_skipped", "_body_limit", "_buffer", "_chunks", "_continued", "_eof",
+                 "_limits", "_quick", "_reader", "_received", "_remaining", "_to_write", "excess",
+                 "head", "must_close", "reading", "short", "writing")  # fmt: skip
 
     def __init__(self, limits: Limits) -> None:
         # for the life of the connection
@@ -367,6 +350,13 @@ class Machine:
         The body is framed by the application's Content-Length, else in chunks, else, for
         HTTP/1.0, by closing the connection.
         """
+        head = self.head
+        if self.reading is DONE and self.writing is WAITING and not self.must_close and head:
+            found = sized_head(status, headers, extra) if head.method != "HEAD" else None
+            if found is not None and head.minor:
+                self.writing, self.short, self.excess = Writing.LENGTH, False, 0
+                self._to_write = found[1]
+                return found[0]
         return self._response_head(status, headers, extra, None)
 
     def _response_head(self, status: str, headers: Fields, extra: bytes, size: int | None) -> bytes:

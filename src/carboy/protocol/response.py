@@ -186,6 +186,27 @@ def ordinary_response(status: str, headers: Fields, body: bytes, extra: bytes) -
     return head + body
 
 
+def sized_head(status: str, headers: Fields, extra: bytes) -> tuple[bytes, int] | None:
+    """The head of a response and its Content-Length, if it has one and nothing else to decide."""
+    size = ""
+    try:
+        head = _ordinary.get(status)
+        if head is None:
+            return None
+        for pair in headers:
+            line, traits = lines.get(pair) or encode_line(pair)
+            if traits:
+                if traits != LENGTH or size:
+                    return None
+                size = pair[1]
+            head += line
+    except TypeError:  # a pair that cannot be a key, for example a list
+        return None
+    if not (size.isascii() and size.isdigit()) or len(size) > 18:
+        return None
+    return head + extra + b"\r\n", int(size)
+
+
 def encode_lines(headers: Fields) -> list[Line]:
     """The line and traits of every header."""
     try:

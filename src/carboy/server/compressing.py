@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from carboy.gateway.interface import FileBody
+from carboy.gateway.interface import is_file_body
 from carboy.net.stream import bytes_left, regular_file
 from carboy.server.compression import Change, Decision, Policy, with_vary
 from carboy.server.encoders import LARGE, available
@@ -130,7 +130,7 @@ class CompressingResponder(Responder):
         self, exchange: ServerExchange, status: str, headers: Headers, body: Any
     ) -> Iterator[bytes] | None:
         """A file that can be compressed is sent in pieces."""
-        if not exchange.head_begun and isinstance(body, FileBody):
+        if not exchange.head_begun and is_file_body(body):
             fd = regular_file(body.file)
             if fd is not None:
                 left = bytes_left(fd, body.offset, body.count)

@@ -59,6 +59,8 @@ class ClientGone(Exception):
 class Connection:
     """The engine's side of one connection."""
 
+    own_socket = True  # that of the client; False for a request of HTTP/2
+
     __slots__ = (
         "body_sent",
         "broken",
@@ -145,14 +147,17 @@ class Connection:
         """Whether bytes are kept that have not been sent yet."""
         return self.unsent is not None or self.file is not None
 
-    def push(self, data: bytes) -> bool:
+    def push(self, data: bytes, flags: int = 0) -> bool:
         """Send `data` and keep what the socket does not take; returns whether it took everything.
 
-        Never blocks and never raises.
+        Never blocks and never raises. `flags` of socket.send are only for a `sock` that is one.
         """
         if self.unsent is None and not self.broken:
             try:
-                sent = self.sock.send(data)
+                if flags:
+                    sent = self.sock.send(data, flags)  # type: ignore[call-arg]
+                else:
+                    sent = self.sock.send(data)
                 if sent == len(data):
                     return True
             except BlockingIOError:

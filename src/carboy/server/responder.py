@@ -8,14 +8,14 @@ resumes it (server/streams.py). Only `write` of PEP 3333 waits, on its own threa
 from __future__ import annotations
 
 import logging
+import socket
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import nullcontext
-from itertools import chain
 from threading import Lock
 from typing import Any
 
-from carboy.gateway.interface import ANSWERED, LATER, Answer, ChannelClosed, FileBody
+from carboy.gateway.interface import ANSWERED, LATER, Answer, ChannelClosed, is_file_body
 from carboy.gateway.websocket_deadlines import WebSocketDeadlines, WebSocketLimits
 from carboy.gateway.wsgi import base_environ, checked
 from carboy.net.stream import bytes_left, can_sendfile, regular_file
@@ -25,6 +25,7 @@ from carboy.protocol.websocket.origins import Origins
 from carboy.server.connection import ClientGone, Connection, FileRest
 from carboy.server.default_fields import DefaultFields
 from carboy.server.exchange import Headers, Rest, ServerExchange
+from carboy.server.first_piece import begun
 from carboy.server.forwarding import Forwarding
 from carboy.server.logs.access_log import Record
 from carboy.server.open_handlers import OpenHandlers
@@ -42,6 +43,7 @@ FAILURE_TEXT = b"500 Internal Server Error: the application failed; its log says
 # Seconds after which a streamed response lets other requests run first, with a single thread.
 SLICE = 0.01
 NEVER = float("inf")
+MORE = getattr(socket, "MSG_MORE", 0)
 CLIENT_LEFT = "499 Client Closed Request"  # only in logs: the client has gone
 NOTHING = nullcontext()
 SENDING = (
@@ -353,10 +355,11 @@ class Responder:
     ) -> Iterator[bytes] | None:
         """Make the head and give the pieces to send; None for a file, which is sent already."""
         if not exchange.head_begun:
-            fd = regular_file(body.file) if isinstance(body, FileBody) else None
-            if fd is not None:
-                self.send_file(exchange, status, headers, fd, body.offset, body.count)
-                return None
+            if is_file_body(body):
+                fd = regular_file(body.file)
+                if fd is not None:
+                    self.send_file(exchange, status, headers, fd, body.offset, body.count)
+                    return None
             if exchange.head.method == "HEAD" or status[:3] in ("204", "205", "304"):
                 body = ()  # it would not be sent
             exchange.in_pieces = True
@@ -407,7 +410,10 @@ class Responder:
             headers = [*headers, ("Content-Length", str(left))]
         self.begin(exchange, status, headers)
         left = machine.account(left)
-        connection.push(exchange.unsent_head)
+        # The kernel sends the head together with the beginning of the file.
+        connection.push(
+            exchange.unsent_head, MORE if left and self.sendfile and connection.own_socket else 0
+        )
         exchange.unsent_head = b""
         if left and not connection.broken:
             connection.file = FileRest(fd, offset, left)
@@ -457,29 +463,6 @@ class Responder:
 
 def _nothing(exchange: ServerExchange) -> None:
     pass
-
-
-def with_first_piece(answer: Answer) -> Answer:
-    """The answer with the first piece of its body made; raises what the body raises until then.
-
-    A generator runs none of its code before its first piece is asked for. If the head were sent
-    first, an error at the start of the generator could no longer become an error page.
-    A body that is complete, or a file for the kernel to send, is left as it is. The caller closes
-    the answer, whether this raises or not.
-    """
-    status, headers, body, close = answer
-    if isinstance(body, bytes):
-        return answer
-    if isinstance(body, FileBody) and regular_file(body.file) is not None:
-        return answer
-    return status, headers, begun(body), close
-
-
-def begun(body: Iterable[bytes]) -> Iterable[bytes]:
-    """The pieces of `body` that are not empty; the first of them is made here."""
-    pieces = filter(None, map(checked, body))
-    first = next(pieces, None)
-    return () if first is None else chain((first,), pieces)
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

@@ -12,8 +12,8 @@ from copy import copy
 
 from carboy.gateway.interface import LATER, Answer, Exchange, Gateway
 from carboy.protocol.events import RequestHead
+from carboy.server.first_piece import with_first_piece
 from carboy.server.raw_socket import has_switched_protocol
-from carboy.server.responder import with_first_piece
 from carboy.serving.chunked import unframed
 from carboy.werkzeug_log import _log
 

@@ -87,6 +87,8 @@ class Pipe(Connection):
 class StreamConnection(Connection):
     """A connection of the engine for one request of a pipe."""
 
+    own_socket = False
+
     __slots__ = ("pipe", "queued", "stream")
 
     def __init__(self, pipe: Pipe, stream: Stream, now: float) -> None:

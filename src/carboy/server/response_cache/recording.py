@@ -15,7 +15,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from carboy.gateway.interface import ANSWERED, LATER, Answer, ChannelClosed, FileBody, LaterBody
+from carboy.gateway.interface import ANSWERED, LATER, Answer, ChannelClosed, LaterBody, is_file_body
 
 log = logging.getLogger("carboy.error")
 
@@ -124,7 +124,7 @@ def recorded(made: Answer, recording: Recording) -> Answer:
     if other is not None:
         recording.give_up()
         return *other, close
-    if isinstance(body, FileBody | LaterBody):
+    if is_file_body(body) or isinstance(body, LaterBody):
         recording.give_up()
         return status, recording.head(status, headers), body, close
     sent = recording.head(status, headers)

@@ -391,6 +391,32 @@ def test_encoded_contents_are_kept_within_a_limit() -> None:
     assert repeated.find(large, "gzip") is None
 
 
+def test_large_responses_of_asgi_applications_are_compressed_beside_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[int] = []
+    loops: list[int] = []
+
+    class Noted(Gzip):
+        def whole(self, data: bytes) -> bytes:
+            threads.append(threading.get_ident())
+            return super().whole(data)
+
+    @only_http
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        loops.append(threading.get_ident())
+        await send(start(200, (b"content-type", b"text/html")))
+        await send(body(BIG if scope["path"] == "/big" else PAGE))
+
+    monkeypatch.setattr("carboy.server.compressing.available", lambda: {"gzip": Noted})
+    with served_asgi(app, compress=True) as live:
+        for _ in range(2):
+            assert gzip.decompress(ask(live, "/big", Accept_Encoding="gzip").body) == BIG
+        assert ask(live, "/big").body == BIG
+        assert not set(threads) & set(loops)
+        assert gzip.decompress(ask(live, "/page", Accept_Encoding="gzip").body) == PAGE
+
+
 def test_events_are_compressed_if_their_type_is_named() -> None:
     app = answering("200 OK", ("Content-Type", "text/event-stream"))
     with compressing(app, compress_types="text/event-stream") as live:

@@ -47,6 +47,7 @@ Application = Callable[..., Awaitable[None]]
 
 DISCONNECT = "http.disconnect"
 SENT: tuple[str, list[tuple[str, str]]] = ("", [])  # a head that is no longer needed
+LARGE = 64 * 1024  # bytes of a body; work on smaller ones is quick
 LEAST = 1.0  # seconds for the application's end, however late the stop is
 
 
@@ -362,6 +363,9 @@ class Request:
         if self._trailers is not None:
             self._trailers.body(more)
         if not (self._begun or more) and self._trailers is None:
+            if len(body) > LARGE:
+                status, headers, body = await self._worked_on(*response, body)
+                response = status, headers
             if self._here:
                 self.exchange.answer(*response, body)
                 self._answered = True
@@ -380,6 +384,18 @@ class Request:
         elif body:
             channel.send(body)
         await self._after_part(more, channel)
+
+    async def _worked_on(
+        self, status: str, headers: list[tuple[str, str]], body: bytes
+    ) -> tuple[str, list[tuple[str, str]], bytes]:
+        """The response after the work of the server that takes long, done on another thread."""
+        find = getattr(self.exchange, "slow_work", None)
+        work = None if find is None else find(status, headers, body)
+        if work is None:
+            return status, headers, body
+        done: tuple[str, list[tuple[str, str]], bytes]
+        done = await asyncio.get_running_loop().run_in_executor(None, work)
+        return done
 
     async def _send_part(self, message: Message) -> None:
         """Send a part of a file."""

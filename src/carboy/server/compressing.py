@@ -11,7 +11,7 @@ leave the leader's thread. zlib, brotli and zstd release the interpreter lock.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from carboy.gateway.interface import is_file_body
@@ -59,6 +59,17 @@ class CompressingResponder(Responder):
         if decision.encoder is not None:
             body = b"" if head.method == "HEAD" else self._encoded(decision, body)
         return super().whole(exchange, status, decision.headers, body)
+
+    def slow_work(
+        self, exchange: ServerExchange, status: str, headers: Headers, body: bytes
+    ) -> Callable[[], tuple[str, Headers, bytes]] | None:
+        """The compression of a large body, for an application that runs on an event loop."""
+        if exchange.head.method == "HEAD" or _declared(headers) not in (None, len(body)):
+            return None
+        decision = self._decide(exchange, status, headers, len(body))
+        if decision.encoder is None:
+            return None
+        return lambda: (status, decision.headers, self._encoded(decision, body))
 
     def _encoded(self, decision: Decision, body: bytes) -> bytes:
         """The content, encoded now or before."""

@@ -238,6 +238,13 @@ class ServerExchange:
         else:
             self.responder.send_whole(self, status, headers, body)
 
+    def slow_work(
+        self, status: str, headers: Headers, body: bytes
+    ) -> Callable[[], tuple[str, Headers, bytes]] | None:
+        """A function for another thread that returns the response to send instead, or None."""
+        find = getattr(self.responder, "slow_work", None)
+        return None if find is None else find(self, status, headers, body)
+
     def failed_late(self, error: BaseException) -> None:
         """Log an error that came after `answer`; on any thread."""
         self.responder.log_late(self, error, gone=False)

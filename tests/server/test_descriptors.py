@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -136,7 +137,7 @@ def test_a_connection_whose_request_has_just_come_is_not_closed_to_make_room(
     settings = Settings()
     connections = {connection.fd: connection for connection, _ in pairs}
     closed: Any = Closed()
-    listeners: Any = None
+    listeners: Any = SimpleNamespace(secure=False)
     accepting = Accepting(
         settings, connections, make_poller("auto"), private_row(), listeners, Deadlines(settings),
         closed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from hyperframe.frame import GoAwayFrame, HeadersFrame, PingFrame, SettingsFrame
 
 from carboy import Carboy, Response, request, send_file
+from carboy.server.responder import SLICE
 from http2_client import GET, PREFACE, FrameClient, connected, http2, served_h2c, show
 from live_engine import eventually
 
@@ -380,6 +382,19 @@ def test_bodies_and_large_responses_with_one_thread_and_several(threads: int) ->
         number = client.request("POST", "/read", [("content-length", "300000")], end=False)
         client.send(number, b"z" * 300_000)
         assert client.reply(number).body == b"300000"
+
+
+def test_a_generator_that_gives_way_to_others_goes_on() -> None:
+    def pieces() -> Response:
+        def made() -> Iterator[bytes]:
+            for _ in range(5):
+                eventually(lambda since=time.monotonic(): time.monotonic() > since + SLICE)
+                yield b"x"
+
+        return Response(made())
+
+    with served_h2c(app_with(pieces=pieces), threads=1) as live, http2(live) as client:
+        assert client.get("/pieces").body == b"xxxxx"
 
 
 # --- other answers

@@ -113,9 +113,11 @@ class Sender:
         self.frame(codes.WINDOW_UPDATE, 0, number, more.to_bytes(4))
 
     def can_send(self, stream: Stream) -> bool:
-        """Whether `send` would take something."""
+        """Whether `send` would take something, or there is nothing to send."""
         segments = stream.segments
-        return bool(segments) and (not segments[0][0] or (stream.window > 0 and self.window > 0))
+        if not segments or not segments[0][0]:
+            return True
+        return stream.window > 0 and self.window > 0
 
     def send(self, stream: Stream, data: Any, most: int) -> int:
         """Put the next bytes of a response into `out`, as `Stream.segments` says what they are.

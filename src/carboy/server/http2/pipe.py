@@ -105,8 +105,10 @@ class StreamConnection(Connection):
         if self.broken or stream.reset or self.pipe.over:
             return GONE
         flags = READ if interest & READ and stream.readable else 0
-        if interest & WRITE and not self.pipe.full and self.pipe.session.sender.can_send(stream):
-            flags |= WRITE
+        if interest & WRITE:
+            with self.pipe.lock:  # its thread may be using up the segments
+                if not self.pipe.full and self.pipe.session.sender.can_send(stream):
+                    flags |= WRITE
         return flags
 
     def is_quiet(self) -> bool:
@@ -186,7 +188,7 @@ class StreamSocket:
                 raise BlockingIOError
             sent = pipe.session.sender.send(stream, data, QUANTUM)
             if stream.finished and pipe.pipes.gathering:
-                pipe.pipes.look_at(pipe, wake=False)
+                pipe.pipes.look_at(pipe)
             else:
                 pipe.transmit()
         if not sent:
@@ -217,7 +219,7 @@ class StreamSocket:
             pipe.streams.pop(self._stream.id, None)
             pipe.since = pipe.pipes.clock()  # it may be idle from now on
             if pipe.session.sender.out or not pipe.streams:
-                pipe.pipes.look_at(pipe, wake=not pipe.pipes.gathering)
+                pipe.pipes.look_at(pipe)
 
 
 def with_streams(connections: dict[int, Connection]) -> list[Connection]:

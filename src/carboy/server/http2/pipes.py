@@ -85,12 +85,16 @@ class Pipes:
             self._wake()
 
     def look_at(self, pipe: Pipe, wake: bool = True) -> None:
-        """Have the leader look at a pipe. With its lock, or on the leader's thread."""
+        """Have the leader look at a pipe. With its lock, or on the leader's thread.
+
+        Only the leader may leave out `wake`: it looks at `dirty` before it waits. A pipe that is
+        dirty already needs no waking, because the leader was woken, or has not waited since.
+        """
         if not pipe.dirty:
             pipe.dirty = True
             self.dirty.append(pipe)
-        if wake:
-            self._wake()
+            if wake:
+                self._wake()
 
     # --- a connection becomes a pipe
 

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.sync.client import connect
 
 import carboy
 from carboy.cli import run
@@ -33,6 +32,7 @@ from certificates import Authority
 from chromium import program
 from live_engine import Client, Live, served
 from running import PATIENCE, die_with_parent
+from websocket_client import RawWebSocket, close, handshake
 
 PAGE = (Path(__file__).parents[2] / "docs" / "behind-a-proxy.md").read_text()
 COMMANDS = [
@@ -221,7 +221,9 @@ def caddy_web(folder: Path, listener: socket.socket) -> Iterator[None]:
     options = "admin off\nauto_https disable_redirects\nstorage file_system " + str(folder)
     (folder / "Caddyfile").write_text(f"{{\n{options}\n}}\n{config}")
     listener.close()
-    with running("caddy", "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"):
+    own = {"XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)}
+    file = str(folder / "Caddyfile")
+    with running("caddy", "run", "--config", file, "--adapter", "caddyfile", **own):
         yield
 
 
@@ -285,14 +287,15 @@ def test_events_pass_the_proxy_at_once(web: Proxy) -> None:
 
 
 def test_websockets_pass_the_proxy(web: Proxy) -> None:
-    plain = socket.create_connection(("127.0.0.1", web.port), PATIENCE, source_address=(CLIENT, 0))
-    with connect(
-        f"wss://{HOST}:{web.port}/echo", sock=plain, ssl=AUTHORITY.client(), server_hostname=HOST,
-        origin=f"https://{HOST}:{web.port}",  # type: ignore[arg-type]
-    ) as client:  # fmt: skip
+    place = f"{HOST}:{web.port}"
+    with web.client() as client:
+        client.send(handshake("/echo", Host=place, Origin=f"https://{place}"))
+        assert client.until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+        websocket = RawWebSocket(client)
         for text in ("hello", "x" * 100_000):
-            client.send(text)
-            assert client.recv(PATIENCE) == f"{CLIENT} {text}"
+            websocket.text(text)
+            assert websocket.read().payload == f"{CLIENT} {text}".encode()
+        websocket.send(close())
 
 
 # --- the PROXY protocol

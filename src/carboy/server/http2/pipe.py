@@ -48,8 +48,8 @@ class Pipe(Connection):
     """A connection that speaks HTTP/2. Made of one that has sent the first line of the preface."""
 
     __slots__ = (
-        "change", "dirty", "goodbye_at", "lock", "over", "partial_since", "pipes", "session",
-        "streams",
+        "announce_at", "change", "dirty", "goodbye_at", "lock", "over", "partial_since", "pipes",
+        "session", "streams",
     )  # fmt: skip
 
     def __init__(self, before: Connection, session: Session, pipes: Pipes, now: float) -> None:
@@ -64,7 +64,9 @@ class Pipe(Connection):
         self.streams: dict[int, StreamConnection] = {}
         self.dirty = False  # the leader is about to look at it
         self.over = False  # requests are no longer read or answered
-        self.goodbye_at = 0.0  # monotonic seconds: when the stop names the last stream
+        # during a stop, in monotonic seconds
+        self.announce_at = 0.0  # when it is announced, although requests run
+        self.goodbye_at = 0.0  # when the last stream is named; 0.0: not announced yet
         self.partial_since = now  # monotonic seconds; 0.0: nothing is incomplete
 
     # --- with the lock

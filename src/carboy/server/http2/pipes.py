@@ -4,7 +4,8 @@
                `run` what is queued: requests begin, content and windows are passed on
                `finish_turn`: what the requests of this turn have sent leaves in one piece
     `tick`     once an interval: deadlines of pipes
-    `stop`     a graceful stop: GOAWAY, first for everything, then with the last stream
+    `stop`     a graceful stop: GOAWAY with the last stream as soon as no request runs; while some
+               do, after `idle_grace`, first a GOAWAY that only announces it (RFC 9113, section 6.8)
 
 server/http2/pipe.py says which thread may touch what.
 """
@@ -41,6 +42,7 @@ log = logging.getLogger("carboy.error")
 BUG = "A bug in Carboy was triggered by a client's input. Its connection is closed."
 REST_OF_PREFACE = b"\r\nSM\r\n\r\n"
 LINE_END = b"\n"
+NEVER = float("inf")
 GOODBYE = 1.0  # seconds for the client to answer the PING of a stop
 
 
@@ -114,8 +116,7 @@ class Pipes:
         self._connections[connection.fd] = pipe
         connection.phase = CLOSED  # it is no longer used
         self.all[pipe] = None
-        if self._stopping:
-            self._announce(pipe, now)
+        pipe.announce_at = now + settings.idle_grace
         self._receive(pipe, rest, now)
         return True
 
@@ -177,7 +178,7 @@ class Pipes:
             if event.stream is not None:
                 self._note(pipe, event, event.stream, now)
             elif event.what is Happened.PONG:
-                pipe.goodbye_at = now
+                self._say_goodbye(pipe)
             else:
                 self._writable(pipe)
         if events:
@@ -318,6 +319,12 @@ class Pipes:
         session = pipe.session
         if pipe.streams or pipe.phase is not PIPE:
             return
+        if self._stopping and not pipe.over and session.going_away is None and session.last:
+            # A client that has sent a request meanwhile knows that it was not read, and sends it
+            # again on another connection.
+            with pipe.lock:
+                session.go_away()
+                pipe.transmit()
         if not pipe.over and (session.going_away is None or pipe.unsent is not None):
             return
         with pipe.lock:
@@ -343,6 +350,8 @@ class Pipes:
                 self._dismiss(pipe)
             elif pipe.goodbye_at and now >= pipe.goodbye_at:
                 self._say_goodbye(pipe)
+            elif self._stopping and now >= pipe.announce_at and not pipe.goodbye_at:
+                self._announce(pipe, now)
             elif not pipe.streams and now - pipe.since > settings.keepalive_timeout:
                 self._dismiss(pipe)
 
@@ -360,17 +369,21 @@ class Pipes:
         if not self._stopping:
             self._stopping = True
             for pipe in self.all:
-                self._announce(pipe, now)
+                pipe.announce_at = now + self._settings.idle_grace
+                self.look_at(pipe, wake=False)
 
     def _announce(self, pipe: Pipe, now: float) -> None:
+        """Ask for no further requests: the last one that is served is named soon."""
         with pipe.lock:
+            if pipe.session.going_away is not None:
+                return
             pipe.session.announce_stop()
         pipe.goodbye_at = now + GOODBYE
         self.look_at(pipe, wake=False)
 
     def _say_goodbye(self, pipe: Pipe) -> None:
         """Name the last stream that is served."""
-        pipe.goodbye_at = 0.0
+        pipe.goodbye_at = NEVER
         with pipe.lock:
             pipe.session.go_away()
         self.look_at(pipe, wake=False)

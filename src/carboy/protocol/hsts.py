@@ -34,6 +34,10 @@ class HstsMachine(Machine):
         """As Machine."""
         return super().whole_response(status, headers, body, self._extra(extra))
 
+    def head_before(self, status: str, headers: Fields, size: int, extra: bytes) -> bytes:
+        """As Machine."""
+        return super().head_before(status, headers, size, self._extra(extra))
+
     def start_response(self, status: str, headers: Fields, extra: bytes) -> bytes:
         """As Machine."""
         return super().start_response(status, headers, self._extra(extra))

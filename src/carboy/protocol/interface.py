@@ -72,6 +72,13 @@ class ConnectionMachine(Protocol):
         """A complete response; `extra` has the encoded default lines."""
         ...
 
+    def head_before(self, status: str, headers: Fields, size: int, extra: bytes) -> bytes:
+        """The head of a complete response, whose body of `size` bytes the server sends itself.
+
+        b"" if there is no such head: call `whole_response` then.
+        """
+        ...
+
     def start_response(self, status: str, headers: Fields, extra: bytes) -> bytes:
         """The head of a response whose body follows by `send_data` and `end_response`."""
         ...

@@ -333,7 +333,7 @@ class Machine:
             and request.minor
             and request.method != "HEAD"
         ):
-            whole = ordinary_response(status, headers, body, extra)
+            whole = ordinary_response(status, headers, body, extra, len(body))
             if whole is not None:
                 self.writing = ANSWERED
                 # IDLE means that the buffer is empty; bytes in the buffer come before new bytes.
@@ -343,6 +343,16 @@ class Machine:
         if self.writing is Writing.LENGTH:
             return head + self.send_data(body) + self.end_response()
         return head + self.end_response()
+
+    def head_before(self, status: str, headers: Fields, size: int, extra: bytes) -> bytes:
+        """As `whole_response`, without the body; b"", and no change, if a decision is needed."""
+        head, data = self.head, None
+        ordinary = head is not None and head.minor and head.method != "HEAD"
+        if ordinary and self.reading is DONE and self.writing is WAITING and not self.must_close:
+            data = ordinary_response(status, headers, b"", extra, size)
+        if data is not None:
+            self._finish()
+        return data or b""
 
     def start_response(self, status: str, headers: Fields, extra: bytes) -> bytes:
         """The head of a response whose body follows by `send_data` and `end_response`.

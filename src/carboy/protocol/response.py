@@ -151,9 +151,13 @@ def encode_status(status: str) -> Line:
     return entry
 
 
-def ordinary_response(status: str, headers: Fields, body: bytes, extra: bytes) -> bytes | None:
-    """The whole response, if its status is known already and nothing needs a decision."""
-    size = len(body)
+def ordinary_response(
+    status: str, headers: Fields, body: bytes, extra: bytes, size: int
+) -> bytes | None:
+    """The whole response, if its status is known already and nothing needs a decision.
+
+    `size` is that of the body; the body may be b"" for the head alone.
+    """
     sized = False
     kept = True
     try:

@@ -24,6 +24,7 @@ from carboy.server.crew import Deposed, Lead
 from carboy.server.exchange import ServerExchange
 from carboy.server.keep_alive import KeepAlive
 from carboy.server.queueing import HELD
+from carboy.server.responder import LARGE
 from carboy.server.runner import Runner
 from carboy.server.scheduling import Scheduler
 from carboy.server.scoreboard import Row
@@ -113,7 +114,7 @@ class Dispatcher:
         handle = exchange.continuation or self.handle
         try:
             status, headers, body, close = answer = exchange.context.run(handle, exchange)
-            if close is None and body.__class__ is bytes and responder.plain:
+            if close is None and body.__class__ is bytes and responder.plain and len(body) < LARGE:
                 # What Responder.deliver does for nearly every response, without its calls
                 # (tests/server/test_inlined_paths.py compares the two).
                 response = exchange.connection.machine.whole_response(

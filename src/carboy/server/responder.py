@@ -43,6 +43,8 @@ FAILURE_TEXT = b"500 Internal Server Error: the application failed; its log says
 # Seconds after which a streamed response lets other requests run first, with a single thread.
 SLICE = 0.01
 NEVER = float("inf")
+# Bytes of a body that is not copied behind its head. A second system call costs less.
+LARGE = 32 * 1024
 MORE = getattr(socket, "MSG_MORE", 0)
 CLIENT_LEFT = "499 Client Closed Request"  # only in logs: the client has gone
 NOTHING = nullcontext()
@@ -157,7 +159,14 @@ class Responder:
         machine = exchange.connection.machine
         if self.stopping:
             machine.close_after_response()
-        data = machine.whole_response(status, headers, body, self.extra.lines)
+        head = b""
+        if len(body) >= LARGE and self.scheme == "http" and exchange.connection.own_socket:
+            head = machine.head_before(status, headers, len(body), self.extra.lines)
+        if head:
+            exchange.connection.push(head, MORE)
+            data = body
+        else:
+            data = machine.whole_response(status, headers, body, self.extra.lines)
         exchange.head_begun = True
         exchange.status = status
         if self.access is not None:

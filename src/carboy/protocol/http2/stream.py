@@ -166,6 +166,10 @@ class Stream:
         if count:
             self.segments.append([True, count, last])
 
+    def head_before(self, status: str, headers: Fields, size: int, extra: bytes) -> bytes:
+        """b"": the body is sent in frames."""
+        return b""
+
     def whole_response(self, status: str, headers: Fields, body: bytes, extra: bytes) -> bytes:
         """A complete response; `extra` has the encoded default lines."""
         size = len(body)

@@ -17,6 +17,7 @@ import contextlib
 import gc
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -154,7 +155,7 @@ class Ready:
         fds = array.array("i", [*(file.fileno() for file in files), ends])
         try:
             with self._lock:
-                message = json.dumps(asked).encode()
+                message = json.dumps(asked | {"limits": _limits()}).encode()
                 self._asks.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
                 pid = int(self._asks.recv(100))
         finally:
@@ -165,6 +166,12 @@ class Ready:
         """End the process."""
         self._asks.close()
         self._process.wait()
+
+
+def _limits() -> dict[int, list[int]]:
+    """The resource limits of this process, which its children inherit."""
+    numbers = {value for name, value in vars(resource).items() if name.startswith("RLIMIT_")}
+    return {number: list(resource.getrlimit(number)) for number in numbers}
 
 
 @cache
@@ -249,6 +256,10 @@ def _become(asked: dict[str, Any], fds: list[int]) -> None:
         os.setsid()
     die_with_parent()
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    own = _limits()
+    for number, limits in asked["limits"].items():
+        if own[int(number)] != limits:
+            resource.setrlimit(int(number), tuple(limits))
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["env"])

@@ -27,6 +27,7 @@ class Turns:
         self.steps: list[str] = []
         self._held = threading.Event()
         self._held.set()
+        self._waits = threading.Event()  # a turn is held
 
     def app(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
         self.handle(environ["PATH_INFO"])
@@ -51,6 +52,8 @@ class Turns:
                 self.go.set()
 
     def _before_a_turn(self) -> None:
+        if not self._held.is_set():
+            self._waits.set()
         assert self._held.wait(60)
 
     def send(self, live: Live, clients: list[Client], requests: list[bytes]) -> None:
@@ -58,6 +61,7 @@ class Turns:
         eventually(lambda: len(live.engine.connections) == len(clients))
         self._held.clear()
         live.engine.nudge()  # the turn that waits in the poller ends, and the next one is held
+        assert self._waits.wait(60)
         for client, request in zip(clients, requests, strict=True):
             client.send(request)
         self._held.set()

@@ -30,6 +30,10 @@ ANSWER_TIMEOUT = 5.0
 LIMIT = 2 * (CONNECT_TIMEOUT + ANSWER_TIMEOUT) + 2.0
 
 
+# JetStream's number for a server that is about to have it
+TEMPORARILY_UNAVAILABLE = 10008
+
+
 class NatsClient:
     """One connection, and the loop that it needs. Both start when they are first used."""
 
@@ -70,7 +74,11 @@ class NatsClient:
                 disconnected_cb=self._closed,
                 pending_size=0,
             )
-            self.has_jetstream = await _has_jetstream(self._connection)
+            try:
+                self.has_jetstream = await _has_jetstream(self._connection, self.has_jetstream)
+            except BaseException:  # also if it is given up
+                await self._disconnect()
+                raise
         return self._connection
 
     async def _closed(self) -> None:
@@ -140,10 +148,21 @@ async def _wind_up() -> None:
     await asyncio.sleep(0)  # transports close in the next turn of the loop
 
 
-async def _has_jetstream(connection: Any) -> bool:
+async def _has_jetstream(connection: Any, before: bool) -> bool:
+    """Whether the server keeps messages; `before`: what was known of the connection before.
+
+    A server that starts may answer late, and one answers nothing to a user who may not ask. So no
+    answer is an error if there was JetStream before, and else means that there is none.
+    """
     try:
         await connection.jetstream(timeout=ANSWER_TIMEOUT).account_info()
+    except nats.js.errors.APIError as error:
+        if error.err_code == TEMPORARILY_UNAVAILABLE:
+            raise
+        return False
     except nats.errors.Error:
+        if before:
+            raise
         return False
     return True
 

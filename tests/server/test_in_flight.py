@@ -23,11 +23,11 @@ def test_what_a_child_process_runs_is_read_by_its_parent() -> None:
     child = os.fork()
     if child == 0:
         shown.read(shown.memory, 0, b"GET /quick HTTP/1.1\r\nHost: x\r\nCookie: secret\r\n\r\n")
-        shown.begin(exchange("GET /slow HTTP/1.1"))
+        shown.begin(exchange("GET /slow HTTP/2.0"))
         os._exit(0)
     os.waitpid(child, 0)
     text = shown.describe()
-    assert "GET /slow HTTP/1.1 (for 2." in text
+    assert "GET /slow HTTP/2.0 (for 2." in text
     assert "GET /quick HTTP/1.1 (the last one that was read)" in text
     assert "secret" not in text
 

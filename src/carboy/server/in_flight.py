@@ -32,7 +32,7 @@ TIMES = PLACE.size // 8  # places of eight bytes in one of these
 LEADER = struct.Struct(f"={TEXT}s")  # what the leader read, at the beginning of the memory
 
 # No more is shown, because a leader may have read a piece of a request body.
-_request_line = re.compile(rb"[A-Z]+ [!-~\x80-\xff]+(?: HTTP/1\.[01])?").match
+_request_line = re.compile(rb"[A-Z]+ [!-~\x80-\xff]+(?: HTTP/[12](?:\.[01])?)?").match
 
 
 class InFlight:

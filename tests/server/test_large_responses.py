@@ -79,7 +79,7 @@ def test_a_body_that_is_too_short_closes_the_connection() -> None:
         assert data.endswith(BODY) and data.count(b"HTTP/1.1") == 1
 
 
-def test_a_client_that_leaves_within_a_large_response_disturbs_nobody() -> None:
+def test_a_client_that_leaves_within_a_large_response_does_not_disturb_others() -> None:
     with served(app) as live:
         with live.client() as client:
             client.send(20 * GET)

@@ -32,6 +32,7 @@ class Reply:
 
     def __init__(self) -> None:
         self.interim: list[int] = []
+        self.hints: list[str] = []  # the links of a 103
         self.headers: dict[str, str] = {}
         self.fields: Fields = []
         self.body = b""
@@ -122,6 +123,7 @@ class Http2Client:
         if isinstance(event, h2.events.InformationalResponseReceived):
             headers: Any = event.headers
             reply.interim.append(int(dict(headers)[":status"]))
+            reply.hints += [value for name, value in headers if name == "link"]
         elif isinstance(event, h2.events.ResponseReceived):
             received: Any = event.headers
             reply.fields = list(received)

@@ -7,8 +7,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from carboy.app import json
-from carboy.app.active import _cv, active_app, exchange_of
+from carboy.app.active import NO_REQUEST, _cv, active_app, exchange_of
 from carboy.app.async_body import body_of
+from carboy.app.early_hints import link_of, send_early_hints
 from carboy.http.exceptions import BadRequest, HTTPException
 from carboy.http.request.request import Request as RequestBase
 from carboy.http.response.response import Response as ResponseBase
@@ -114,6 +115,15 @@ class Request(RequestBase):
         asyncio = sys.modules.get("asyncio")
         return asyncio is None or asyncio._get_running_loop() is None
 
+    def early_hints(self, *links: str) -> bool:
+        """Send links that the browser loads while the response is made (103, RFC 8297).
+
+        A link is the URL of a file, such as that of `url_for("static", …)`, or the whole value of
+        a Link field. Returns whether they were sent: over HTTP/2 only, on a server that can do it.
+        Raises ValueError for a URL whose kind of file is not known.
+        """
+        return send_early_hints(self, links)
+
     def _load_form_data(self) -> None:
         RequestBase._load_form_data(self)
         app = active_app()
@@ -150,6 +160,18 @@ class Response(ResponseBase):
         if app is not None:
             return app.config["MAX_COOKIE_SIZE"]  # type: ignore[no-any-return]
         return ResponseBase.max_cookie_size
+
+    def early_hints(self, *links: str) -> bool:
+        """Send links at once, as `request.early_hints`, and add them to this response as well.
+
+        Raises RuntimeError outside of a request.
+        """
+        ctx = getattr(_cv.get(), "request_ctx", None)
+        if ctx is None:
+            raise RuntimeError(NO_REQUEST)
+        for link in links:
+            self.headers.add("Link", link_of(link))
+        return send_early_hints(ctx.request, links)
 
     def _async_pieces(self, pieces: AsyncIterable[Any]) -> Iterable[Any]:
         return body_of(pieces)

@@ -1,0 +1,60 @@
+"""103 Early Hints (RFC 8297): links that a browser loads while the view makes its response."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from carboy.app.active import exchange_of
+
+if TYPE_CHECKING:
+    from carboy.app.wrappers import Request
+
+HTTP_2 = "HTTP/2"
+# The destination of a preloaded file (the attribute `as`), by the extension of its name. Scripts
+# that are modules have a relation of their own; browsers load fonts in CORS mode.
+PRELOAD = {
+    "css": "rel=preload; as=style",
+    "js": "rel=preload; as=script",
+    "mjs": "rel=modulepreload",
+    "woff": "rel=preload; as=font; crossorigin",
+    "woff2": "rel=preload; as=font; crossorigin",
+    **dict.fromkeys(("avif", "gif", "jpeg", "jpg", "png", "svg", "webp"), "rel=preload; as=image"),
+}
+
+
+def link_of(link: str) -> str:
+    """The value of a Link field: `link` itself if it is one, or that for the URL of a file.
+
+    Raises ValueError for a URL whose kind of file is not known.
+    """
+    if link.startswith("<"):
+        return link
+    extension = urlsplit(link).path.rpartition("/")[2].rpartition(".")[2].lower()
+    if extension not in PRELOAD or any(each in link for each in "<> "):
+        raise ValueError(
+            f"How to load {link!r} early is not known. Write the whole link, such as"
+            f" '<{link}>; rel=preload; as=fetch'."
+        )
+    return f"<{link}>; {PRELOAD[extension]}"
+
+
+def send_early_hints(request: Request, links: tuple[str, ...]) -> bool:
+    """Send a 103 with these links at once; returns whether it was sent.
+
+    Only over HTTP/2: browsers use it there only, and some clients of HTTP/1.1 take a 103 for the
+    response.
+    """
+    fields = [("Link", link_of(link)) for link in links]
+    exchange: Any = exchange_of(request)
+    channel = getattr(exchange, "channel", None)
+    if channel is not None:
+        over_http_2: bool = exchange.head.version.startswith(HTTP_2)
+        if over_http_2:
+            channel.interim("103 Early Hints", fields)
+        return over_http_2
+    send = request.environ.get("wsgi.early_hints")
+    if send is None or not request.environ.get("SERVER_PROTOCOL", "").startswith(HTTP_2):
+        return False
+    send(fields)
+    return True

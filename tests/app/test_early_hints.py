@@ -1,0 +1,89 @@
+"""`request.early_hints` and `response.early_hints`: a 103 with links before the response."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from carboy import Carboy, Response, request, url_for
+from carboy.app.early_hints import link_of
+from carboy.middleware.proxy_fix import ProxyFix
+from http2_client import http2, served_h2c
+from live_engine import served
+
+STYLE = "</static/page.css>; rel=preload; as=style"
+
+
+def application(sent: list[bool]) -> Carboy:
+    app = Carboy(__name__)
+
+    @app.get("/sync")
+    def sync() -> str:
+        sent.append(request.early_hints(url_for("static", filename="page.css"), "<https://a>"))
+        return "page"
+
+    @app.get("/async")
+    async def coroutine() -> str:
+        sent.append(request.early_hints("/static/page.css", "<https://a>"))
+        return "page"
+
+    @app.get("/response")
+    def response() -> Response:
+        made = Response("page")
+        sent.append(made.early_hints("/static/page.css", "<https://a>"))
+        return made
+
+    return app
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("path", ["/sync", "/async", "/response"])
+def test_links_come_before_the_response(path: str, wrapped: bool) -> None:
+    sent: list[bool] = []
+    app = application(sent)
+    if wrapped:
+        app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
+    with served_h2c(app) as live, http2(live) as client:
+        reply = client.get(path)
+        assert (reply.interim, reply.status, reply.body) == ([103], 200, b"page")
+        assert reply.hints == [STYLE, "<https://a>"]
+        in_response = [value for name, value in reply.fields if name == "link"]
+        assert in_response == (reply.hints if path == "/response" else [])
+    assert sent == [True]
+
+
+@pytest.mark.parametrize("path", ["/sync", "/async", "/response"])
+def test_clients_of_http_1_get_only_the_response(path: str) -> None:
+    sent: list[bool] = []
+    with served(application(sent)) as live:
+        assert live.get(path).body == b"page"
+    assert application(sent).test_client().get(path).text == "page"
+    assert sent == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("link", "value"),
+    [
+        ("/a/b.css?v=1", "</a/b.css?v=1>; rel=preload; as=style"),
+        ("https://cdn.example/a.JS", "<https://cdn.example/a.JS>; rel=preload; as=script"),
+        ("a.mjs", "<a.mjs>; rel=modulepreload"),
+        ("/f.woff2", "</f.woff2>; rel=preload; as=font; crossorigin"),
+        ("/i.png", "</i.png>; rel=preload; as=image"),
+        ("</x>; rel=preconnect", "</x>; rel=preconnect"),
+    ],
+)
+def test_the_kind_of_a_file_is_known_by_its_extension(link: str, value: str) -> None:
+    assert link_of(link) == value
+
+
+@pytest.mark.parametrize("link", ["/data", "/data.json", "", "/a>.css", "/a b.css"])
+def test_other_urls_are_refused_with_advice(link: str) -> None:
+    with pytest.raises(ValueError, match="Write the whole link, such as"):
+        link_of(link)
+
+
+def test_outside_of_a_request_there_is_a_clear_error() -> None:
+    response: Any = Response("x")
+    with pytest.raises(RuntimeError, match="outside of request context"):
+        response.early_hints("/a.css")

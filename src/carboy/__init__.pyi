@@ -9,6 +9,7 @@ from carboy.app.context import after_this_request
 from carboy.app.context import copy_current_request_context
 from carboy.app.context import has_app_context
 from carboy.app.context import has_request_context
+from carboy.app.early_hints import EarlyHints
 from carboy.app.globals import g
 from carboy.app.globals import request
 from carboy.app.globals import session
@@ -65,6 +66,7 @@ __all__ = [
     "Carboy",
     "Config",
     "ConnectionClosed",
+    "EarlyHints",
     "Event",
     "Flask",
     "Request",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from carboy import Carboy, Response, request, url_for
+from carboy import Carboy, EarlyHints, Response, render_template_string, request, url_for
 from carboy.app.early_hints import link_of
 from carboy.middleware.proxy_fix import ProxyFix
 from http2_client import http2, served_h2c
@@ -87,3 +87,67 @@ def test_outside_of_a_request_there_is_a_clear_error() -> None:
     response: Any = Response("x")
     with pytest.raises(RuntimeError, match="outside of request context"):
         response.early_hints("/a.css")
+
+
+# --- automatic
+
+NAVIGATION = [("sec-fetch-mode", "navigate")]
+
+
+@pytest.fixture
+def shop() -> Carboy:
+    app = Carboy(__name__)
+    EarlyHints(app)
+    page = (
+        "{{ url_for('static', filename='page.css') }} {{ url_for('static', filename=name) }}"
+        " {{ url_for('page', name='x') }} {{ url_for('static', filename='page.css') }}"
+    )
+
+    @app.get("/<name>")
+    def page_of(name: str) -> str:
+        return render_template_string(page, name=name)
+
+    app.add_url_rule("/page/<name>", "page", page_of)
+
+    @app.get("/broken")
+    def broken() -> tuple[str, int]:
+        return render_template_string(page, name="a.js"), 500
+
+    return app
+
+
+def test_a_page_is_hinted_from_its_second_time_on(shop: Carboy) -> None:
+    with served_h2c(shop) as live, http2(live) as client:
+        first, second = (client.get("/a.js", fields=NAVIGATION) for _ in range(2))
+        assert (
+            first.body == second.body == b"/static/page.css /static/a.js /page/x /static/page.css"
+        )
+        assert (first.hints, second.hints) == (
+            [],
+            [STYLE, "</static/a.js>; rel=preload; as=script"],
+        )
+        assert client.get("/data.json", fields=NAVIGATION).hints == second.hints
+        assert client.get("/a.js", fields=NAVIGATION).hints == [STYLE]  # the last response
+
+
+def test_only_navigations_over_http_2_are_hinted(shop: Carboy) -> None:
+    with served_h2c(shop) as live, http2(live) as client:
+        for _ in range(2):
+            assert client.get("/a.js").hints == []
+        assert live.get("/a.js", **{"Sec-Fetch-Mode": "navigate"}).status == 200
+
+
+def test_failed_responses_teach_nothing(shop: Carboy) -> None:
+    with served_h2c(shop) as live, http2(live) as client:
+        for _ in range(2):
+            reply = client.get("/broken", fields=NAVIGATION)
+            assert (reply.status, reply.hints) == (500, [])
+
+
+def test_the_number_of_pages_is_bounded(shop: Carboy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("carboy.app.early_hints.MOST_PAGES", 2)
+    hints = EarlyHints(shop)
+    client = shop.test_client()
+    for prefix in ("/1", "/2", "/3"):
+        client.get("/a.js", environ_overrides={"SCRIPT_NAME": prefix})
+    assert len(hints._links) == 1

@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from carboy.app.active import exchange_of
+from carboy.app.globals import current_app, g, request
 
 if TYPE_CHECKING:
-    from carboy.app.wrappers import Request
+    from carboy.app.app import Carboy as Application
+    from carboy.app.wrappers import Request, Response
 
 HTTP_2 = "HTTP/2"
+USED = "_early_hints"  # in `g`: the URLs that were made for the response
+MOST_LINKS, MOST_PAGES = 16, 1024
 # The destination of a preloaded file (the attribute `as`), by the extension of its name. Scripts
 # that are modules have a relation of their own; browsers load fonts in CORS mode.
 PRELOAD = {
@@ -30,31 +34,86 @@ def link_of(link: str) -> str:
     """
     if link.startswith("<"):
         return link
-    extension = urlsplit(link).path.rpartition("/")[2].rpartition(".")[2].lower()
-    if extension not in PRELOAD or any(each in link for each in "<> "):
+    if not is_known(link):
         raise ValueError(
             f"How to load {link!r} early is not known. Write the whole link, such as"
             f" '<{link}>; rel=preload; as=fetch'."
         )
-    return f"<{link}>; {PRELOAD[extension]}"
+    return f"<{link}>; {PRELOAD[_extension(link)]}"
 
 
-def send_early_hints(request: Request, links: tuple[str, ...]) -> bool:
+def is_known(url: str) -> bool:
+    """Whether the name of the file shows how a browser uses it."""
+    return _extension(url) in PRELOAD and not any(each in url for each in "<> ")
+
+
+def _extension(url: str) -> str:
+    return urlsplit(url).path.rpartition("/")[2].rpartition(".")[2].lower()
+
+
+def send_early_hints(asked: Request, links: tuple[str, ...]) -> bool:
     """Send a 103 with these links at once; returns whether it was sent.
 
     Only over HTTP/2: browsers use it there only, and some clients of HTTP/1.1 take a 103 for the
     response.
     """
     fields = [("Link", link_of(link)) for link in links]
-    exchange: Any = exchange_of(request)
+    exchange: Any = exchange_of(asked)
     channel = getattr(exchange, "channel", None)
     if channel is not None:
         over_http_2: bool = exchange.head.version.startswith(HTTP_2)
         if over_http_2:
             channel.interim("103 Early Hints", fields)
         return over_http_2
-    send = request.environ.get("wsgi.early_hints")
-    if send is None or not request.environ.get("SERVER_PROTOCOL", "").startswith(HTTP_2):
+    send = asked.environ.get("wsgi.early_hints")
+    if send is None or not asked.environ.get("SERVER_PROTOCOL", "").startswith(HTTP_2):
         return False
     send(fields)
     return True
+
+
+class EarlyHints:
+    """Sends the links of a page's static files before its view is called, from its second time on.
+
+    A page is an endpoint. Its links are the URLs that `url_for` with the endpoint `static`, of the
+    application or of a blueprint, has given the templates of its last response: those of style
+    sheets, scripts, fonts and images. They are sent to browsers that open the page over HTTP/2.
+    """
+
+    def __init__(self, app: Application | None = None) -> None:
+        self._links: dict[tuple[str, str, str | None], tuple[str, ...]] = {}
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Application) -> None:
+        """Register with an application."""
+        app.before_request(self._send)
+        app.context_processor(lambda: {"url_for": self._url_for})
+        app.after_request(self._learn)
+
+    def _page(self) -> tuple[str, str, str | None]:
+        return current_app.import_name, request.root_path, request.endpoint
+
+    def _send(self) -> None:
+        links = self._links.get(self._page())
+        if (
+            links
+            and request.method == "GET"
+            and request.headers.get("Sec-Fetch-Mode") == "navigate"
+        ):
+            request.early_hints(*links)
+
+    def _url_for(self, endpoint: str, **values: Any) -> str:
+        url: str = current_app.url_for(endpoint, **values)
+        if endpoint.rpartition(".")[2] == "static":
+            g.setdefault(USED, {})[url] = None
+        return url
+
+    def _learn(self, response: Response) -> Response:
+        used = g.pop(USED, None)
+        if used is not None and response.status_code == 200:
+            links = tuple(filter(is_known, used))[:MOST_LINKS]
+            if len(self._links) >= MOST_PAGES:
+                self._links.clear()  # cheaper than keeping an order, and rare
+            self._links[self._page()] = links
+        return response

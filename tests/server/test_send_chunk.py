@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from carboy.gateway.interface import ChannelClosed
+from live_channels import Calls, Echo, served_channels, switch
 from live_engine import eventually, served
 
 PIECES = [b"first", b"x" * 70_000, b"\r\n"]
@@ -63,3 +64,21 @@ def test_a_framed_piece_is_sent_as_the_piece_is(version: str) -> None:
         assert str(gateway.error) == "The response is complete already."
     assert answers[0] == answers[1]
     assert bool(re.search(b"\r\n11170\r\nx", answers[0])) == (version == "1.1")
+
+
+def test_a_frame_for_many_websockets_is_sent_at_once() -> None:
+    """Even if the leader sends what several channels have for their clients."""
+    with Calls() as calls:
+        made: list[Echo] = []
+
+        def receiver(exchange: Any) -> Echo:
+            made.append(Echo(calls.post))
+            return made[-1]
+
+        with served_channels(receiver, record=True) as live, live.client() as client:
+            switch(client)
+            channel: Any = made[0].channel
+            live.engine.channels.together = True
+            channel.send_chunk(b"\x81\x01a", b"\x81\x01a")
+            assert channel.connection.unsent is None
+            assert client.file.read(3) == b"\x81\x01a"

@@ -148,9 +148,9 @@ class WebSocketTransport:
 
     def send_frame(self, frame: bytes) -> None:
         """Send a frame that is encoded, without compression; otherwise as `send`."""
-        if self.phase is not OPEN:
+        if self.phase is not OPEN or self.channel is None:
             raise ChannelClosed("The WebSocket is not open.")
-        self._send(frame)
+        self.channel.send_chunk(frame, frame)
 
     def close(self, code: int | None = 1000, reason: str = "") -> None:
         """Close the WebSocket, or answer 403 if it was not accepted. Later calls do nothing.

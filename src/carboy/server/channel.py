@@ -201,15 +201,15 @@ class Channel:
             self._after_sending()
 
     def send_chunk(self, piece: bytes, chunk: bytes) -> None:
-        """Send a piece of the body that is framed already. A shorter way of `send`."""
+        """Send a piece of the body that is framed already, as many other clients get it.
+
+        A shorter way of `send`: the leader would have to look at each of thousands of channels, so
+        it is not asked to send the bytes.
+        """
         with self.lock:
-            connection = self.connection
-            if (
-                self.open
-                and connection.machine.writing is CHUNKED
-                and not self.exchange.unsent_head
-                and self.exchange.encoder is None
-            ):
+            connection, exchange = self.connection, self.exchange
+            framed = connection.machine.writing is CHUNKED and not exchange.unsent_head
+            if self.open and (self.upgraded or (framed and exchange.encoder is None)):
                 connection.body_sent += len(piece)
                 if not connection.push(chunk):
                     self._after_sending()

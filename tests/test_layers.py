@@ -344,9 +344,9 @@ ORDER: dict[str, tuple[str, ...]] = {
     ),
     "app": (
         "typing", "packages", "config", "signals", "active", "loop", "pump", "async_body",
-        "json.provider", "json", "json.tag", "wrappers", "secure_cookies", "sessions", "interface",
-        "context",
-        "globals", "helpers", "logging", "views", "templating", "urls", "plan", "errors",
+        "early_hints", "json.provider", "json", "json.tag", "wrappers",
+        "secure_cookies", "sessions", "interface", "context", "globals", "automatic_hints",
+        "helpers", "logging", "views", "templating", "urls", "plan", "errors",
         "returns", "sending", "static_lane", "cycle", "stepwise", "commands", "registry",
         "serving_hooks", "blueprint", "app",
     ),

@@ -3,13 +3,13 @@
 from carboy.app import json
 from carboy.app.app import Carboy
 from carboy.app.app import Carboy as Flask
+from carboy.app.automatic_hints import EarlyHints
 from carboy.app.blueprint import Blueprint
 from carboy.app.config import Config
 from carboy.app.context import after_this_request
 from carboy.app.context import copy_current_request_context
 from carboy.app.context import has_app_context
 from carboy.app.context import has_request_context
-from carboy.app.early_hints import EarlyHints
 from carboy.app.globals import g
 from carboy.app.globals import request
 from carboy.app.globals import session

@@ -145,7 +145,7 @@ def test_failed_responses_teach_nothing(shop: Carboy) -> None:
 
 
 def test_the_number_of_pages_is_bounded(shop: Carboy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("carboy.app.early_hints.MOST_PAGES", 2)
+    monkeypatch.setattr("carboy.app.automatic_hints.MOST_PAGES", 2)
     hints = EarlyHints(shop)
     client = shop.test_client()
     for prefix in ("/1", "/2", "/3"):

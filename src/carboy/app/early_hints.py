@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from carboy.app.active import exchange_of
-from carboy.app.globals import current_app, g, request
-
-if TYPE_CHECKING:
-    from carboy.app.app import Carboy as Application
-    from carboy.app.wrappers import Request, Response
+from carboy.http.request.request import Request
 
 HTTP_2 = "HTTP/2"
-USED = "_early_hints"  # in `g`: the URLs that were made for the response
-MOST_LINKS, MOST_PAGES = 16, 1024
 # The destination of a preloaded file (the attribute `as`), by the extension of its name. Scripts
 # that are modules have a relation of their own; browsers load fonts in CORS mode.
 PRELOAD = {
@@ -70,50 +64,3 @@ def send_early_hints(asked: Request, links: tuple[str, ...]) -> bool:
         return False
     send(fields)
     return True
-
-
-class EarlyHints:
-    """Sends the links of a page's static files before its view is called, from its second time on.
-
-    A page is an endpoint. Its links are the URLs that `url_for` with the endpoint `static`, of the
-    application or of a blueprint, has given the templates of its last response: those of style
-    sheets, scripts, fonts and images. They are sent to browsers that open the page over HTTP/2.
-    """
-
-    def __init__(self, app: Application | None = None) -> None:
-        self._links: dict[tuple[str, str, str | None], tuple[str, ...]] = {}
-        if app is not None:
-            self.init_app(app)
-
-    def init_app(self, app: Application) -> None:
-        """Register with an application."""
-        app.before_request(self._send)
-        app.context_processor(lambda: {"url_for": self._url_for})
-        app.after_request(self._learn)
-
-    def _page(self) -> tuple[str, str, str | None]:
-        return current_app.import_name, request.root_path, request.endpoint
-
-    def _send(self) -> None:
-        links = self._links.get(self._page())
-        if (
-            links
-            and request.method == "GET"
-            and request.headers.get("Sec-Fetch-Mode") == "navigate"
-        ):
-            request.early_hints(*links)
-
-    def _url_for(self, endpoint: str, **values: Any) -> str:
-        url: str = current_app.url_for(endpoint, **values)
-        if endpoint.rpartition(".")[2] == "static":
-            g.setdefault(USED, {})[url] = None
-        return url
-
-    def _learn(self, response: Response) -> Response:
-        used = g.pop(USED, None)
-        if used is not None and response.status_code == 200:
-            links = tuple(filter(is_known, used))[:MOST_LINKS]
-            if len(self._links) >= MOST_PAGES:
-                self._links.clear()  # cheaper than keeping an order, and rare
-            self._links[self._page()] = links
-        return response

@@ -26,7 +26,6 @@ NAMES = {
     "carboy.app.context": """
         after_this_request copy_current_request_context has_app_context has_request_context
     """,
-    "carboy.app.automatic_hints": "EarlyHints",
     "carboy.app.globals": "current_app g request session",
     "carboy.app.helpers": """
         abort flash get_flashed_messages get_template_attribute make_response redirect send_file

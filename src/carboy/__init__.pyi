@@ -3,7 +3,6 @@
 from carboy.app import json
 from carboy.app.app import Carboy
 from carboy.app.app import Carboy as Flask
-from carboy.app.automatic_hints import EarlyHints
 from carboy.app.blueprint import Blueprint
 from carboy.app.config import Config
 from carboy.app.context import after_this_request
@@ -66,7 +65,6 @@ __all__ = [
     "Carboy",
     "Config",
     "ConnectionClosed",
-    "EarlyHints",
     "Event",
     "Flask",
     "Request",

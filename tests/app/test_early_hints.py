@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from carboy import Carboy, EarlyHints, Response, render_template_string, request, url_for
+from carboy import Carboy, Response, render_template_string, request, url_for
+from carboy.app.automatic_hints import EarlyHints
 from carboy.app.early_hints import link_of
 from carboy.middleware.proxy_fix import ProxyFix
 from http2_client import http2, served_h2c

@@ -19,13 +19,17 @@ METHODS: dict[CodeType, str] = {
     method.__code__: method.__name__
     for method in (
         Machine.receive, Machine.set_body_limit, Machine.send_continue,
-        Machine.close_after_response, Machine.hand_over, Machine.whole_response,
-        Machine.start_response, Machine.send_data, Machine.account, Machine.end_response,
+        Machine.close_after_response, Machine.hand_over, Machine.head_before,
+        Machine.whole_response, Machine.start_response, Machine.send_data, Machine.account,
+        Machine.end_response,
         Machine.informational, Machine.error_response, Machine.upgrade, Machine.chunk_around,
     )
 }  # fmt: skip
 MACHINE_FILE = Machine.receive.__code__.co_filename
-RESPONSES = ("whole_response", "start_response", "informational", "error_response", "upgrade")
+# With empty tables, `head_before` makes no head, and `whole_response` is called.
+RESPONSES = (
+    "head_before", "whole_response", "start_response", "informational", "error_response", "upgrade",
+)  # fmt: skip
 BODIES = (Reading.LENGTH, Reading.CHUNKS)  # of requests, of which bytes are missing
 ANSWERED = (Writing.NOTHING, Writing.DONE)
 

@@ -254,9 +254,6 @@ class FileBody(Protocol):
     """A body the kernel can send: `count` bytes of `file`, or all to its end, from `offset`.
 
     Iterating it gives the same bytes, for transports without sendfile.
-
-    A body may have a method `take`: it gives the server the descriptor of its file, a regular one
-    with these bytes, and the server closes it.
     """
 
     file: BinaryIO

@@ -155,7 +155,10 @@ class Responder:
         exchange.connection.push(self.whole(exchange, status, headers, body))
 
     def whole(self, exchange: ServerExchange, status: str, headers: Headers, body: bytes) -> bytes:
-        """The bytes of a complete response, which the caller sends. Raises LocalProtocolError."""
+        """The bytes of a complete response that the caller has to send: with the head, or after it.
+
+        The head before a large body is sent here. Raises LocalProtocolError before anything is.
+        """
         machine = exchange.connection.machine
         if self.stopping:
             machine.close_after_response()

@@ -106,6 +106,26 @@ def test_a_mounted_application_sees_its_prefix_once() -> None:
     assert seen["raw_path"] == "/caf%C3%A9/x"
 
 
+@pytest.mark.parametrize("path", ["/page", "/shopping", "/shop", "/shop%2Fping"])
+def test_a_prefix_that_the_proxy_has_removed_is_part_of_the_path(path: str) -> None:
+    trust = {"trusted_proxies": "127.0.0.1"}
+    with bridged(shows, **trust) as live:
+        seen = json.loads(live.get(path, **{"X-Forwarded-Prefix": "/shop"}).body)
+    assert (seen["path"], seen["root_path"]) == ("/shop" + path.replace("%2F", "/"), "/shop")
+
+
+def test_a_path_that_the_middleware_has_changed_is_that_of_the_scope() -> None:
+    def wrap(app: Any, own: Any) -> Any:
+        def middleware(environ: Any, start_response: Any) -> Any:
+            return app(environ | {"PATH_INFO": "/new path"}, start_response)
+
+        return middleware
+
+    with bridged(shows, wrap) as live:
+        seen = json.loads(live.get("/old").body)
+    assert (seen["path"], seen["raw_path"]) == ("/new path", "/new%20path")
+
+
 def test_changes_of_the_environ_and_context_variables_reach_the_application() -> None:
     def wrap(app: Any, own: Any) -> Any:
         def middleware(environ: Any, start_response: Any) -> Any:

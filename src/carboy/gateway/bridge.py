@@ -436,15 +436,15 @@ def _text(value: str) -> str:
 def _head_of(environ: dict[str, Any]) -> RequestHead:
     """The head of the request that an environ describes, with the whole path."""
     target = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
-    script_name = environ.get("SCRIPT_NAME", "")  # a proxy may have removed it from the target
-    if not (target[:1] == "/" and decode_path(target).startswith(script_name)):
-        path = script_name + environ.get("PATH_INFO", "")
-        target = quote(path.encode("latin-1"), safe="/!$&'()*+,:;=@~")
+    path = target.partition("?")[0]
+    whole = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    if decode_path(path) != whole:  # changed by middleware, or a proxy has removed the prefix
+        path = quote(whole.encode("latin-1"), safe="/!$&'()*+,:;=@~")
     query = str(environ.get("QUERY_STRING", ""))
     minor = 0 if environ.get("SERVER_PROTOCOL") == "HTTP/1.0" else 1
     head = RequestHead(
-        environ["REQUEST_METHOD"], f"{target.partition('?')[0]}{f'?{query}' if query else ''}",
-        target.partition("?")[0], query, minor, environ.get("HTTP_HOST", ""), b"",
+        environ["REQUEST_METHOD"], f"{path}{f'?{query}' if query else ''}", path, query, minor,
+        environ.get("HTTP_HOST", ""), b"",
     )  # fmt: skip
     head._fields = _fields_of(environ)
     return head

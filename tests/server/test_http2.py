@@ -65,6 +65,13 @@ def test_forwarded_fields_are_taken_from_trusted_proxies_only() -> None:
         assert client.get("/", fields=FORWARDED).body == b"127.0.0.1 http example.test -"
 
 
+def test_hsts_is_sent_to_clients_that_have_connected_to_a_proxy_over_tls() -> None:
+    with served_h2c(client_of, trusted_proxies="127.0.0.1", hsts=60) as live, http2(live) as client:
+        name = "strict-transport-security"
+        assert client.get("/", fields=FORWARDED).headers[name] == "max-age=60"
+        assert name not in client.get("/").headers
+
+
 def test_the_proxy_protocol_names_the_client_of_all_requests() -> None:
     header = b"PROXY TCP4 192.0.2.7 198.51.100.7 4711 443\r\n"
     settings = {"proxy_protocol": True, "trusted_proxies": "127.0.0.1"}

@@ -14,11 +14,9 @@ paused         ─▶ ends when a connection is closed, at the latest after RETR
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 
 from carboy.net.poller import READ, Poller
-from carboy.protocol.hsts import HstsMachine
 from carboy.protocol.machine import Machine
 from carboy.server.balancing import ANY, BUSY, CONNECTIONS, REACTED, RESPONSE_TIME, Balancer
 from carboy.server.closing import Closing
@@ -50,13 +48,7 @@ class Accepting:
         closing: Closing,
     ) -> None:
         self._limit = settings.connections
-        # Under TLS of this server, every response has the field.
-        hsts = 0 if listeners.secure else settings.hsts
-        self._make_machine: Callable[[], Machine] = (
-            partial(HstsMachine, settings.limits, hsts)
-            if hsts
-            else partial(Machine, settings.limits)
-        )
+        self._limits = settings.limits
         self._connections = connections
         self._poller = poller
         self._row = row
@@ -142,7 +134,7 @@ class Accepting:
     def _admit(self, accepted: Iterable[Accepted], now: float) -> int:
         taken = 0
         for sock, peer, server in accepted:
-            connection = Connection(sock, self._make_machine(), peer, server, now)
+            connection = Connection(sock, Machine(self._limits), peer, server, now)
             if sock.__class__ is ProxyStream:
                 sock.connection = connection
             self._connections[connection.fd] = connection

@@ -1,4 +1,4 @@
-"""The Server and Date fields of every response, formatted once a second, and HSTS under TLS."""
+"""The Server and Date fields of every response, formatted once a second, and HSTS over TLS."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from carboy.dates import http_date
 class DefaultFields:
     """The encoded lines of Server and Date (RFC 9110, sections 10.2.4 and 6.6.1).
 
-    `lines` is copied into each response head. `refresh` formats it for another second. `plain` is
-    without Strict-Transport-Security, which a client gets over TLS only (RFC 6797, section 7.2);
-    `hsts` is its max-age in seconds, 0 for none.
+    `lines` is copied into each response head. `refresh` formats it for another second. A client
+    gets Strict-Transport-Security over TLS only (RFC 6797, section 7.2): `over_tls` has it, `plain`
+    has not, and `lines` has it if the connections of the server are `secure`. `hsts` is its max-age
+    in seconds, 0 for none.
     """
 
-    def __init__(self, server: str, hsts: int = 0) -> None:
+    def __init__(self, server: str, hsts: int = 0, secure: bool = False) -> None:
         self._server = f"Server: {server}\r\n" if server else ""
         self._hsts = f"Strict-Transport-Security: max-age={hsts}\r\n".encode() if hsts else b""
-        self.plain = self.lines = b""
+        self._secure = secure
+        self.plain = self.over_tls = self.lines = b""
         self.refresh(time.time())
 
     def refresh(self, timestamp: float) -> bytes:
         """Format the lines for `timestamp` (seconds since the epoch) and return them."""
         self.plain = f"{self._server}Date: {http_date(timestamp)}\r\n".encode("latin-1")
-        self.lines = self.plain + self._hsts
+        self.over_tls = self.plain + self._hsts
+        self.lines = self.over_tls if self._secure else self.plain
         return self.lines

@@ -32,7 +32,6 @@ from carboy.protocol.forwarded import (
     parse_list,
     read_node,
 )
-from carboy.protocol.hsts import note_scheme
 from carboy.server.forwarding_log import ForwardingLog
 from carboy.server.trust import Trust
 from carboy.server.trusted_proxies import TrustedProxies
@@ -77,7 +76,6 @@ class Decision:
     """Everything that follows from the fields of one request; clients send the same ones often."""
 
     taken: Taken
-    scheme: str
     host: str
     lines: bytes  # that replace the fields
     ignored: list[tuple[str, str]]  # names and values that are not valid
@@ -86,10 +84,9 @@ class Decision:
 class Forwarding:
     """Applies the setting to requests that have such fields."""
 
-    def __init__(self, trust: Trust, hsts: bool = False) -> None:
+    def __init__(self, trust: Trust) -> None:
         self.proxies = TrustedProxies(trust.trusted_proxies)
         self._wanted = frozenset(trust.forwarded_fields)
-        self._hsts = hsts  # responses to requests over the TLS of a proxy have a further field
         self._known: dict[tuple[Any, ...], Decision] = {}
         self.log = ForwardingLog(trust.forwarded_log)
 
@@ -115,8 +112,6 @@ class Forwarding:
         exchange.head = rewritten = with_fields(head, rest + decision.lines)
         rewritten.host = host
         exchange.forwarded_scheme = taken.scheme
-        if self._hsts:
-            note_scheme(exchange.connection.machine, head, decision.scheme)
         if taken.client is not None and taken.client.address is not None:
             exchange.forwarded_client = taken.client.address, taken.client.port
         if taken.prefix:
@@ -132,9 +127,8 @@ class Forwarding:
         host, scheme = key[:2]
         ignored: list[tuple[str, str]] = []
         taken = self._read(found, ignored)
-        scheme = taken.scheme or scheme
-        host = effective_host(taken, host, scheme)
-        decision = Decision(taken, scheme, host, lines(taken, found), ignored)
+        host = effective_host(taken, host, taken.scheme or scheme)
+        decision = Decision(taken, host, lines(taken, found), ignored)
         if len(self._known) >= MOST_KNOWN:
             self._known.clear()
         if sum(map(len, found.values())) <= LONGEST_KNOWN:

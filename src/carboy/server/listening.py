@@ -68,7 +68,6 @@ class Listeners:
         self._warn_at = 0.0
         self._poller = poller
         self._proxied = ProxyProtocol(settings.trust) if settings.trust.proxy_protocol else None
-        self.secure = wrap is not None
         self._wrap = wrap  # makes TLS streams of sockets; None: they are used as they are
 
     def open(self) -> None:

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from carboy.net.stream import Stream
-from carboy.protocol.hsts import note_secure
 from carboy.protocol.proxy_protocol import LONGEST, ProxyError, ProxyHeader, ProxyReader
 from carboy.server.trust import Trust
 from carboy.server.trusted_proxies import TrustedProxies
@@ -97,7 +96,6 @@ class ProxyStream:
             connection.server = header.destination
         if header.tls is not None and header.tls.used:
             connection.scheme = "https"
-            note_secure(connection.machine)
         connection.proxied = header
         stream = self._sock if self._wrap is None else self._wrap(self._sock)
         connection.sock = stream

@@ -63,12 +63,14 @@ class Responder:
     ) -> None:
         self.settings = settings
         self.access = access
-        self.extra = DefaultFields(settings.server_header, settings.hsts if secure else 0)
+        self.extra = DefaultFields(settings.server_header, settings.hsts, secure)
+        # A proxy may end TLS, so each request decides whether its response has HSTS.
+        self._hsts_varies = bool(settings.hsts) and not secure
         software = settings.server_header or "carboy"
         self.environ = base_environ(settings.threads > 1, processes, software)
         self.like_werkzeug = False  # environs have the keys of Werkzeug's server
         self.scheme = "https" if secure else "http"  # of the connections
-        self.forwarding = Forwarding(settings.trust, bool(settings.hsts) and not secure)
+        self.forwarding = Forwarding(settings.trust)
         # The kernel sends files as they are, not encrypted.
         self.sendfile = settings.sendfile and not secure and can_sendfile()
         self.before_waiting: Callable[[ServerExchange], None] = _nothing
@@ -92,7 +94,8 @@ class Responder:
             )
         )
         self.averages: Mapping[Hashable, float] = {}  # of DispatchTimes
-        self.plain = access is None  # a complete response only has to be sent
+        # a complete response only has to be sent
+        self.plain = access is None and not self._hsts_varies
 
     def stop(self) -> None:
         """From now on every response is the last of its connection."""
@@ -164,17 +167,23 @@ class Responder:
             machine.close_after_response()
         head = b""
         if len(body) >= LARGE and self.scheme == "http" and exchange.connection.own_socket:
-            head = machine.head_before(status, headers, len(body), self.extra.lines)
+            head = machine.head_before(status, headers, len(body), self._lines(exchange))
         if head:
             exchange.connection.push(head, MORE)
             data = body
         else:
-            data = machine.whole_response(status, headers, body, self.extra.lines)
+            data = machine.whole_response(status, headers, body, self._lines(exchange))
         exchange.head_begun = True
         exchange.status = status
         if self.access is not None:
             self.record(exchange, status, len(body) - machine.excess)
         return data
+
+    def _lines(self, exchange: ServerExchange) -> bytes:
+        """The default lines of the response."""
+        if self._hsts_varies and exchange.scheme == "https":
+            return self.extra.over_tls
+        return self.extra.lines
 
     def fail(self, exchange: ServerExchange, error: BaseException | None = None) -> None:
         """Answer 500 when nothing was sent yet, otherwise cut the connection; log both.
@@ -288,7 +297,7 @@ class Responder:
         machine = connection.machine
         if self.stopping:
             machine.close_after_response()
-        head = machine.start_response(status, headers, self.extra.lines)
+        head = machine.start_response(status, headers, self._lines(exchange))
         exchange.head_begun = True
         exchange.status = status
         exchange.unsent_head = head

@@ -300,6 +300,42 @@ def test_a_stale_response_is_sent_while_it_is_refreshed(
         assert live.ask().body == b"response 3"
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_refresh_asks_for_the_whole_content(method: str, later: Callable[[float], None]) -> None:
+    made = Counting(("Cache-Control", "max-age=60, stale-while-revalidate=30"), ("ETag", '"same"'))
+    app = made.direct()
+    app.after_request(lambda response: response.make_conditional(carboy.request))
+    with cached(app) as live:
+        live.ask()
+        eventually(lambda: live.figures["stored"])
+        later(70)
+        assert live.ask("/", method, If_None_Match='"same"').status == 304
+        eventually(lambda: live.figures["stored"] == 2)
+        assert live.ask().body == b"response 2"
+
+
+def test_a_refresh_sends_no_early_hints(later: Callable[[float], None]) -> None:
+    hinted: list[object] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        environ["wsgi.early_hints"]([("Link", "</a.css>; rel=preload")])
+        hinted.append(True)
+        start_response("200 OK", [("Cache-Control", "max-age=60, stale-while-revalidate=30")])
+        return [b"page"]
+
+    with cached(app) as live, live.live.client() as client:
+        client.request("GET", "/")
+        assert client.until(b"\r\n\r\n").startswith(b"HTTP/1.1 103 ")
+        assert client.reply("GET").body == b"page"
+        eventually(lambda: live.figures["stored"])
+        later(70)
+        for _ in range(2):
+            client.request("GET", "/")
+            assert client.reply("GET").status == 200
+            eventually(lambda: live.figures["stored"] == 2)
+    assert len(hinted) == 2
+
+
 def test_responses_are_kept_and_refreshed_for_what_a_trusted_proxy_says(
     later: Callable[[float], None],
 ) -> None:

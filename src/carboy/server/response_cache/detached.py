@@ -1,39 +1,45 @@
 """A request that is run without its client, to refresh a kept response.
 
-The exchange has the head of a request that was answered already. Nothing that the application sends
-leaves the process; the recording takes it.
+The exchange has the head of a request that was answered already, as a GET without conditions.
+Nothing that the application sends leaves the process; the recording takes it.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from contextvars import Context
+from functools import partial
 from threading import RLock, Thread
 from typing import Any
 
 from carboy.gateway.interface import ANSWERED, LATER, Answer, ChannelClosed
+from carboy.protocol.events import RequestHead
 from carboy.server.exchange import Headers, ServerExchange
+from carboy.server.forwarding import with_fields
 from carboy.server.response_cache.recording import Recording
 
 log = logging.getLogger("carboy.error")
 
-
 PREPARED = ("forwarded_client", "forwarded_scheme", "key", "match", "outer_path", "prefix_size",
             "root_path", "served_by")  # fmt: skip
+_without_conditions = partial(re.compile(rb"^if-[^:\n]*:[^\n]*\n", re.I | re.M).sub, b"")
 
 
 class Detached(ServerExchange):
     """The exchange of such a request. An environ is made before it leaves its first thread."""
 
     def __init__(self, exchange: ServerExchange, recording: Recording) -> None:
-        super().__init__(exchange.head, exchange.connection, exchange.responder)
+        super().__init__(_whole(exchange.head), exchange.connection, exchange.responder)
         # As the gateways have prepared it: the head of a mounted application is changed already.
         for name in PREPARED:
             setattr(self, name, getattr(exchange, name))
         self.recording = recording
         self.context = Context()
-        self.environ().pop("werkzeug.socket", None)
+        environ = self.environ()
+        environ.pop("werkzeug.socket", None)
+        environ["wsgi.early_hints"] = _ignore
 
     def has_left(self) -> bool:
         """False: there is no client."""
@@ -83,6 +89,17 @@ class Detached(ServerExchange):
         finally:
             if close is not None:
                 close()
+
+
+def _whole(head: RequestHead) -> RequestHead:
+    """The head of a request for the whole content, whatever the client has of it."""
+    whole = with_fields(head, _without_conditions(head.block))
+    whole.method = "GET"
+    return whole
+
+
+def _ignore(headers: Headers) -> None:
+    """Early hints are for the client."""
 
 
 class MemoryChannel:

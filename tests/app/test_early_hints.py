@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from carboy import Carboy, Response, render_template_string, request, url_for
+from carboy import (
+    Carboy,
+    Response,
+    render_template_string,
+    request,
+    stream_template_string,
+    url_for,
+)
 from carboy.app.automatic_hints import EarlyHints
 from carboy.app.early_hints import link_of
 from carboy.middleware.proxy_fix import ProxyFix
@@ -61,6 +68,14 @@ def test_clients_of_http_1_get_only_the_response(path: str) -> None:
         assert live.get(path).body == b"page"
     assert application(sent).test_client().get(path).text == "page"
     assert sent == [False, False]
+
+
+def test_without_links_nothing_is_sent() -> None:
+    app = Carboy(__name__)
+    app.add_url_rule("/", "page", lambda: str(request.early_hints()))
+    with served_h2c(app) as live, http2(live) as client:
+        reply = client.get("/")
+        assert (reply.interim, reply.body) == ([], b"False")
 
 
 @pytest.mark.parametrize(
@@ -143,6 +158,43 @@ def test_failed_responses_teach_nothing(shop: Carboy) -> None:
         for _ in range(2):
             reply = client.get("/broken", fields=NAVIGATION)
             assert (reply.status, reply.hints) == (500, [])
+
+
+def test_urls_with_a_host_are_left_out(shop: Carboy) -> None:
+    text = (
+        "{{ url_for('static', filename='a.css', _external=True) }}"
+        " {{ url_for('static', filename='b.css') }}"
+    )
+    shop.add_url_rule("/mail/<name>", "mail", lambda name: render_template_string(text))
+    with served_h2c(shop) as live, http2(live) as client:
+        client.get("/mail/x", fields=NAVIGATION)
+        assert client.get("/mail/x", fields=NAVIGATION).hints == [
+            "</static/b.css>; rel=preload; as=style"
+        ]
+
+
+def test_a_template_that_is_streamed_is_hinted_as_well(shop: Carboy) -> None:
+    text = "{% for name in ['a', 'b'] %}{{ url_for('static', filename=name ~ '.css') }}{% endfor %}"
+    shop.add_url_rule("/stream/<name>", "stream", lambda name: stream_template_string(text))
+    with served_h2c(shop) as live, http2(live) as client:
+        client.get("/stream/x", fields=NAVIGATION)
+        assert client.get("/stream/x", fields=NAVIGATION).hints == [
+            "</static/a.css>; rel=preload; as=style",
+            "</static/b.css>; rel=preload; as=style",
+        ]
+
+
+def test_the_url_for_of_an_application_is_called(shop: Carboy) -> None:
+    def dated(endpoint: str, **values: Any) -> str:
+        return url_for(endpoint, **values, v=1)
+
+    shop.jinja_env.globals["url_for"] = dated
+    with served_h2c(shop) as live, http2(live) as client:
+        first = client.get("/a.js", fields=NAVIGATION)
+        assert first.body.startswith(b"/static/page.css?v=1 ")
+        assert client.get("/a.js", fields=NAVIGATION).hints[0] == (
+            "</static/page.css?v=1>; rel=preload; as=style"
+        )
 
 
 def test_the_number_of_pages_is_bounded(shop: Carboy, monkeypatch: pytest.MonkeyPatch) -> None:

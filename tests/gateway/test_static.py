@@ -16,6 +16,7 @@ import pytest
 
 import carboy
 from carboy.gateway import for_application
+from carboy.gateway.entrance import entered
 from carboy.server.static_files import StaticFiles, with_static_files
 from live_asgi import body, only_http, start
 from live_engine import Client, Live, Reply, eventually, served
@@ -342,10 +343,25 @@ def test_index_html_is_served_for_its_folder_if_asked_for(folder: Path) -> None:
         moved = ask(live, "GET", "/css?page=1")
         assert (moved.status, moved.headers["Location"]) == (301, "/css/?page=1")
         assert ask(live, "GET", "//evil.test/..").body == ASKED
+        whole = f"http://127.0.0.1:{live.address[1]}/css"
+        assert ask(live, "GET", whole).headers["Location"] == "/css/"
     with serving(wsgi, folder, static_index=True) as live:
         assert ask(live, "GET", "/assets").headers["Location"] == "/assets/"
     with serving(wsgi, folder, prefix="/") as live:
         assert ask(live, "GET", "/").body == ASKED
+
+
+def test_a_redirect_to_a_folder_has_the_prefix_of_the_proxy(folder: Path) -> None:
+    (folder / "css" / "index.html").write_text("styles")
+    own = StaticFiles(static=(f"/={folder}",), static_index=True)
+    gateway = with_static_files(for_application(wsgi), own)
+    with served(wsgi, gateway=gateway, trusted_proxies="127.0.0.1") as live:
+        moved = ask(live, "GET", "/css", X_Forwarded_Prefix="/sh%C3%B6p")
+        assert moved.headers["Location"] == "/sh%C3%B6p/css/"
+    with served(wsgi, gateway=entered(gateway, "/shop", ())) as live:
+        for path in ("/css", "/shop/css"):
+            assert ask(live, "GET", path).headers["Location"] == "/shop/css/"
+        assert ask(live, "GET", "/shop/css/").body == b"styles"
 
 
 def test_the_longest_prefix_has_the_file(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from carboy.app.early_hints import is_known
@@ -18,6 +19,7 @@ class EarlyHints:
     A page is an endpoint. Its links are the URLs that `url_for` with the endpoint `static`, of the
     application or of a blueprint, has given the templates of its last response: those of style
     sheets, scripts, fonts and images. They are sent to browsers that open the page over HTTP/2.
+    URLs with a host are left out, because the host may be what another client has sent.
     """
 
     def __init__(self, app: Any = None) -> None:
@@ -43,17 +45,26 @@ class EarlyHints:
         ):
             request.early_hints(*links)
 
-    def _url_for(self, endpoint: str, **values: Any) -> str:
-        url: str = current_app.url_for(endpoint, **values)
-        if endpoint.rpartition(".")[2] == "static":
+    def _url_for(self, endpoint: str, /, **values: Any) -> str:
+        of_templates: Any = current_app.jinja_env.globals["url_for"]
+        url: str = of_templates(endpoint, **values)
+        if endpoint.rpartition(".")[2] == "static" and url[:1] == "/" != url[1:2]:
             g.setdefault(USED, {})[url] = None
         return url
 
     def _learn(self, response: Response) -> Response:
-        used = g.pop(USED, None)
-        if used is not None and response.status_code == 200:
-            links = tuple(filter(is_known, used))[:MOST_LINKS]
-            if len(self._links) >= MOST_PAGES:
-                self._links.clear()  # cheaper than keeping an order, and rare
-            self._links[self._page()] = links
+        if response.status_code != 200:
+            g.pop(USED, None)
+        elif response.is_streamed and not response.direct_passthrough:
+            # Its template is rendered later. Each URL is added to the dictionary then.
+            response.call_on_close(partial(self._keep, self._page(), g.setdefault(USED, {})))
+        else:
+            self._keep(self._page(), g.pop(USED, {}))
         return response
+
+    def _keep(self, page: tuple[str, str, str | None], used: dict[str, None]) -> None:
+        if not used:
+            return
+        if len(self._links) >= MOST_PAGES:
+            self._links.clear()  # cheaper than keeping an order, and rare
+        self._links[page] = tuple(filter(is_known, used))[:MOST_LINKS]

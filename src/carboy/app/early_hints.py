@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -49,18 +50,20 @@ def send_early_hints(asked: Request, links: tuple[str, ...]) -> bool:
     """Send a 103 with these links at once; returns whether it was sent.
 
     Only over HTTP/2: browsers use it there only, and some clients of HTTP/1.1 take a 103 for the
-    response.
+    response. Raises what the server raises for a Link field that cannot be sent, or when the
+    response has begun.
     """
     fields = [("Link", link_of(link)) for link in links]
     exchange: Any = exchange_of(asked)
     channel = getattr(exchange, "channel", None)
+    send: Any
     if channel is not None:
-        over_http_2: bool = exchange.head.version.startswith(HTTP_2)
-        if over_http_2:
-            channel.interim("103 Early Hints", fields)
-        return over_http_2
-    send = asked.environ.get("wsgi.early_hints")
-    if send is None or not asked.environ.get("SERVER_PROTOCOL", "").startswith(HTTP_2):
+        over_http_2 = exchange.head.version.startswith(HTTP_2)
+        send = partial(channel.interim, "103 Early Hints")
+    else:
+        over_http_2 = asked.environ.get("SERVER_PROTOCOL", "").startswith(HTTP_2)
+        send = asked.environ.get("wsgi.early_hints")
+    if send is None or not over_http_2 or not fields:
         return False
     send(fields)
     return True

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
-from carboy.gateway.interface import Answer, Exchange, Gateway
+from carboy.gateway.interface import Answer, Gateway
 from carboy.gateway.mounts import script_name
 from carboy.gateway.request_fields import fields_of, preferred_coding
 from carboy.gateway.static.answers import Caching, Representation, answer
@@ -120,7 +121,7 @@ class StaticGateway:
 
     # --- files
 
-    def _answer(self, exchange: Exchange, files: Files, path: str) -> Answer | None:
+    def _answer(self, exchange: Any, files: Files, path: str) -> Answer | None:
         name = file_name(path)
         if name is None:
             return None
@@ -134,7 +135,7 @@ class StaticGateway:
                 if index is None or index.is_folder:
                     return None
                 if not path.endswith("/"):
-                    return _with_slash(head.target)
+                    return _with_slash(exchange)
                 file = index
             if file is None:
                 return None
@@ -168,9 +169,10 @@ def _looks_like_a_file(path: str) -> bool:
     return "." in path[path.rfind("/") :]
 
 
-def _with_slash(target: str) -> Answer:
+def _with_slash(exchange: Any) -> Answer:
     """A redirect to the path of a folder, so that the links of its page work."""
-    before, mark, query = target.partition("?")
-    where = f"{before}/{mark}{query}"
+    head = exchange.head
+    query = f"?{head.query}" if head.query else ""
+    where = f"{quote(exchange.outer_path)}{head.path}/{query}"
     headers = [("Location", where), ("Content-Type", "text/plain; charset=utf-8")]
     return "301 Moved Permanently", headers, b"301 Moved Permanently\n", None

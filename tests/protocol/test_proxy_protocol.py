@@ -124,10 +124,19 @@ def test_other_families_leave_the_address_of_the_connection(data: bytes) -> None
     assert used == len(data)
 
 
-def test_a_local_connection_is_that_of_the_proxy() -> None:
-    header, _ = read(second(0x11, FOUR, tlv(2, b"shop.example"), command=0x20))
-    assert header is not None
-    assert (header.local, header.source, header.authority) == (True, None, "shop.example")
+@pytest.mark.parametrize(
+    "data",
+    [
+        second(0x00, b"", command=0x20),
+        second(0x11, FOUR, tlv(2, b"shop.example"), command=0x20),
+        second(0x11, b"", command=0x20),  # the family and all that follows it are ignored
+        second(0xFF, b"\x01\x00", command=0x20),
+    ],
+)
+def test_a_local_connection_is_that_of_the_proxy(data: bytes) -> None:
+    header, used = read(data + AFTER)
+    assert header == ProxyHeader(2, local=True)
+    assert used == len(data)
 
 
 def test_tlvs_are_read() -> None:

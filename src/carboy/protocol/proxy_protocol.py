@@ -185,14 +185,14 @@ def read_binary(data: bytes) -> ProxyHeader:
         raise ProxyError(f"The version of the header is {version}, not 2.")
     if command > 1:
         raise ProxyError(f"The command of the header is {command}, not 0 or 1.")
+    if command == 0:
+        return ProxyHeader(2, local=True)  # family, addresses and TLVs are ignored
     if family & 15 > 2 or family & 0xF0 > 0x30:
         raise ProxyError(f"The address family of the header is {family:#04x}, which is not known.")
     size = SIZES.get(family & 0xF0, 0)
     if len(data) - FIXED < size:
         raise ProxyError("The addresses of the header are cut off.")
     tlvs = read_tlvs(data[FIXED + size :], data)
-    if command == 0:
-        return ProxyHeader(2, local=True, **tlvs)
     addresses = data[FIXED : FIXED + size]
     if family == STREAM_4:
         return ProxyHeader(2, **_binary_addresses(addresses, 4), **tlvs)

@@ -74,7 +74,7 @@ def test_a_word_that_is_not_known_is_refused(words: list[str], part: str) -> Non
 def test_the_setting_names_its_option() -> None:
     with pytest.raises(ValueError, match="--trusted-proxies: 'x' is not an address"):
         with_values(Settings(), {"trusted_proxies": "x"})
-    with pytest.raises(ValueError, match="--forwarded-fields: There is no 'fro'"):
+    with pytest.raises(ValueError, match="--forwarded-fields: 'fro' does not name a header"):
         with_values(Settings(), {"forwarded_fields": ["fro"]})
 
 

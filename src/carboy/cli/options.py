@@ -245,16 +245,13 @@ def _of_field(each: Field[Any], name: str, default: Any) -> SectionOption:
         long, metavar = f"{long}/--no-{long.removeprefix('--')}", None
     elif "choices" in known:
         metavar = None
-    shown = known.get("shown") or _shown(default, unit)
+    values: dict[str, Any] = {"default": None, "type": _type(default, unit, known)}
     if isinstance(default, tuple):
-        return option(
-            long, section=known["section"], multiple=True, metavar=unit, callback=_or_default,
-            help=f"{known['help']}  [default: {shown}]",
-        )  # fmt: skip
+        values = {"multiple": True, "callback": _or_default}
+    shown = known.get("shown") or _shown(default, unit)
     return option(
-        long, *known.get("flags", ()), section=known.get("section", LIMITS), default=None,
-        type=_type(default, unit, known), metavar=metavar,
-        help=f"{known['help']}  [default: {shown}]",
+        long, *known.get("flags", ()), section=known.get("section", LIMITS), metavar=metavar,
+        help=f"{known['help']}  [default: {shown}]", **values,
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ REFUSED = "misdirected"  # the dispatch key
 _pattern = re.compile(r"(?:\*\.)?[A-Za-z0-9_](?:[A-Za-z0-9_.\-]{0,252}[A-Za-z0-9_])?").fullmatch
 _host = re.compile(r"(?:\[([^\]]*)\]|([^:]*))(?::[0-9]*)?").fullmatch
 MOST_KNOWN = 1024  # hosts whose answer is remembered
+LONGEST_KNOWN = 255  # characters of such a host, because clients choose them
 ANSWER: Answer = (
     "421 Misdirected Request",
     [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")],
@@ -66,7 +67,8 @@ class AllowedHosts:
             known = self._decide(host)
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
-            self._known[host] = known
+            if len(host) <= LONGEST_KNOWN:
+                self._known[host] = known
         return known
 
     def _decide(self, host: str) -> bool:

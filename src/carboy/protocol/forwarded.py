@@ -24,6 +24,17 @@ _hidden = re.compile(
 ).fullmatch
 
 
+# By short names, in which the server and its settings speak of them
+FIELDS = {
+    "for": "X-Forwarded-For",
+    "proto": "X-Forwarded-Proto",
+    "host": "X-Forwarded-Host",
+    "port": "X-Forwarded-Port",
+    "prefix": "X-Forwarded-Prefix",
+    "forwarded": "Forwarded",
+}
+
+
 class Node(NamedTuple):
     """One end of a connection; `address` is None if the proxy does not tell it."""
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from carboy.gateway.mounts import read_prefix, script_name
 from carboy.protocol.events import RequestHead
 from carboy.protocol.forwarded import (
+    FIELDS,
     Node,
     format_forwarded,
     is_host,
@@ -40,15 +41,7 @@ if TYPE_CHECKING:
     from carboy.server.exchange import ServerExchange
 
 FORWARDED = b"forwarded"
-TAKEN = {
-    b"x-forwarded-for": "for",
-    b"x-forwarded-proto": "proto",
-    b"x-forwarded-host": "host",
-    b"x-forwarded-port": "port",
-    b"x-forwarded-prefix": "prefix",
-    FORWARDED: "forwarded",
-}
-NAMES = {each: name.decode().title() for name, each in TAKEN.items()}
+TAKEN = {name.lower().encode(): short for short, name in FIELDS.items()}
 SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 PORTS = {"http": 80, "https": 443}
 # Decisions that are remembered, of fields that are not long. Bounded: a full table is emptied.
@@ -121,7 +114,7 @@ class Forwarding:
         if self.log.explains:
             client = taken.client and taken.client.address
             stopped = client is not None and not self.proxies.hop(client)
-            self.log.explain(peer, fields_by_name(found), taken, host, stopped)
+            self.log.explain(peer, found, taken, host, stopped)
 
     def _decide(self, key: tuple[Any, ...], found: dict[str, str]) -> Decision:
         host, scheme = key[:2]
@@ -131,7 +124,7 @@ class Forwarding:
         decision = Decision(taken, host, lines(taken, found), ignored)
         if len(self._known) >= MOST_KNOWN:
             self._known.clear()
-        if sum(map(len, found.values())) <= LONGEST_KNOWN:
+        if len(key[0]) + sum(map(len, found.values())) <= LONGEST_KNOWN:
             self._known[key] = decision
         return decision
 
@@ -140,7 +133,7 @@ class Forwarding:
         if "forwarded" in fields:
             elements = parse_forwarded(fields["forwarded"])
             if elements is None:
-                ignored.append((NAMES["forwarded"], fields["forwarded"]))
+                ignored.append((FIELDS["forwarded"], fields["forwarded"]))
                 return taken
             # An element without `for` is that of a client that is not told.
             clients = [each.get("for", "unknown") for each in elements]
@@ -179,12 +172,7 @@ class Forwarding:
 
 def field_name(name: str, fields: dict[str, str]) -> str:
     """The header field from which a value comes."""
-    return NAMES["forwarded" if "forwarded" in fields else name]
-
-
-def fields_by_name(fields: dict[str, str]) -> dict[str, str]:
-    """Fields by the names that they have in a request."""
-    return {NAMES[name]: value for name, value in fields.items()}
+    return FIELDS["forwarded" if "forwarded" in fields else name]
 
 
 # --- values
@@ -324,7 +312,7 @@ def lines(taken: Taken, fields: dict[str, str]) -> bytes:
         "forwarded": format_forwarded(client, taken.scheme, taken.host) or None,
     }
     return b"".join(
-        f"{NAMES[name]}: {values[name]}\r\n".encode("latin-1")
+        f"{FIELDS[name]}: {values[name]}\r\n".encode("latin-1")
         for name in fields
         if values[name] is not None
     )

@@ -1,10 +1,11 @@
-"""Lines of the error log about Forwarded and X-Forwarded-*: few, and with values escaped."""
+"""Lines of the error log about proxies: few, and with values escaped."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
 
+from carboy.protocol.forwarded import FIELDS
 from carboy.server.trusted_proxies import is_private
 
 if TYPE_CHECKING:
@@ -28,8 +29,13 @@ def named(peer: Peer) -> str:
     return "at a unix socket" if peer is None else peer[0]
 
 
+def is_logged(count: int) -> bool:
+    """Whether the problem with this number is logged: the 1st, the 10th, the 100th, …"""
+    return str(count).strip("0") == "1"
+
+
 class ForwardingLog:
-    """Remembers what was said. Used by the leader only.
+    """Remembers what was said about Forwarded and X-Forwarded-*. Used by the leader only.
 
     explains   say once for each proxy what was taken (--forwarded-log)
     count      values that were not valid and ignored
@@ -57,16 +63,15 @@ class ForwardingLog:
             "Headers of %s that name the client (%s) were removed, because it is not a trusted"
             " proxy. If it is your proxy, use --trusted-proxies %s.",
             "a client at a unix socket" if peer is None else where,
-            ", ".join("Forwarded" if name == "forwarded" else f"X-Forwarded-{name.title()}"
-                      for name in fields),
+            ", ".join(FIELDS[name] for name in fields),
             word,
-        )  # fmt: skip
+        )
 
     def ignored(self, peer: Peer, values: list[tuple[str, str]]) -> None:
-        """Values of a trusted proxy were not valid. Said for the 1st, the 10th, the 100th, …"""
+        """Values of a trusted proxy were not valid. Some are logged (`is_logged`)."""
         for name, value in values:
             self.count += 1
-            if str(self.count).strip("0") == "1":
+            if is_logged(self.count):
                 log.warning(
                     "%s of the proxy %s has the value %s, which is not valid and was ignored"
                     " (%d so far).",
@@ -91,7 +96,7 @@ class ForwardingLog:
             "From the proxy %s (trusted): %s. Headers: %s.",
             where,
             "; ".join(_facts(taken, host, stopped)),
-            ", ".join(f"{name} {shown(value)}" for name, value in fields.items()) or "none",
+            ", ".join(f"{FIELDS[name]} {shown(value)}" for name, value in fields.items()) or "none",
         )
 
 

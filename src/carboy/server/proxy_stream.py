@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from carboy.net.stream import Stream
 from carboy.protocol.proxy_protocol import LONGEST, ProxyError, ProxyHeader, ProxyReader
+from carboy.server.forwarding_log import Peer, is_logged, named
 from carboy.server.trust import Trust
 from carboy.server.trusted_proxies import TrustedProxies
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("carboy.error")
 
-Peer = tuple[str, int] | None
 Wrap = Callable[[socket.socket], Stream]
 
 
@@ -39,13 +39,13 @@ class ProxyProtocol:
         return self._proxies.peer(peer)
 
     def refused(self, peer: Peer, problem: ProxyError) -> None:
-        """Log a header that broke a rule: the 1st, the 10th, the 100th, …"""
+        """Count a header that broke a rule; some are logged (`is_logged`)."""
         self._refused += 1
-        if str(self._refused).strip("0") == "1":
+        if is_logged(self._refused):
             log.warning(
                 "A connection of the proxy %s was closed (%d so far). %s Have the proxy send the"
                 " PROXY protocol, or leave out --proxy-protocol.",
-                "at a unix socket" if peer is None else peer[0],
+                named(peer),
                 self._refused,
                 problem,
             )

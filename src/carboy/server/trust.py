@@ -8,10 +8,9 @@ from typing import Any
 
 from carboy.gateway.entrance import AllowedHosts
 from carboy.gateway.mounts import read_prefix
+from carboy.protocol.forwarded import FIELDS
 from carboy.server.setting import PROXIES, check_values, setting
 from carboy.server.trusted_proxies import APPLICATION, UNIX, TrustedProxies, split_words
-
-FIELDS = ("for", "proto", "host", "port", "prefix", "forwarded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +21,15 @@ class Trust:
         (UNIX,),
         "ADDRESS",
         "Proxies whose X-Forwarded-* headers are taken: addresses, networks, unix, private, *, none"
-        " or application. Those of other peers are removed. May be repeated.",
+        " or application. The headers of other peers are removed. May be given more than once.",
         PROXIES,
         shown=UNIX,
     )
     forwarded_fields: tuple[str, ...] = setting(
-        FIELDS,
+        tuple(FIELDS),
         "NAME",
         "Headers that are taken from trusted proxies: for, proto, host, port, prefix, forwarded."
-        " May be repeated.",
+        " May be given more than once.",
         PROXIES,
         shown="all",
     )
@@ -51,16 +50,16 @@ class Trust:
     root_path: str = setting(
         "",
         "path",
-        "Prefix at which a proxy publishes this server, such as /shop. It is taken from the path of"
-        " a request if it is there.",
+        "Prefix at which a proxy publishes this server, such as /shop. It is removed from the path"
+        " of a request that begins with it.",
         PROXIES,
         shown="none",
     )
     host_allow: tuple[str, ...] = setting(
         (),
         "NAME",
-        "Host that this server answers to, without a port; *.example for all subdomains. Others get"
-        " 421. May be repeated.",
+        "Host that this server answers to, without a port; *.example allows all subdomains, and"
+        " address every IP address. Requests for other hosts get 421. May be given more than once.",
         PROXIES,
         shown="all",
     )
@@ -82,7 +81,7 @@ class Trust:
 def _check_fields(names: tuple[str, ...]) -> None:
     for name in names:
         if name not in FIELDS:
-            raise ValueError(f"There is no {name!r}. Use {', '.join(FIELDS)}.")
+            raise ValueError(f"{name!r} does not name a header. Use {', '.join(FIELDS)}.")
 
 
 def _read_root_path(text: str) -> str:

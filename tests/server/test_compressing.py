@@ -142,6 +142,9 @@ PLAIN = {
     "no type": answering("200 OK"),
     "a coding": answering("200 OK", HTML, ("Content-Encoding", "identity")),
     "no-transform": answering("200 OK", HTML, ("Cache-Control", "public, No-Transform")),
+    "no-transform in the first of two fields": answering(
+        "200 OK", HTML, ("Cache-Control", "no-transform"), ("Cache-Control", "max-age=3")
+    ),
     "a range": answering("206 Partial Content", HTML, ("Content-Range", "bytes 0-9/100")),
     "a digest": answering("200 OK", HTML, ("Content-Digest", "sha-256=:x:")),
     "events": answering("200 OK", ("Content-Type", "text/event-stream")),

@@ -32,6 +32,7 @@ from urllib.parse import quote
 
 from carboy.file_wrapper import FileWrapper
 from carboy.gateway.asgi import AsgiGateway, Request
+from carboy.gateway.file_blocks import blocks
 from carboy.gateway.interface import Answer, ChannelClosed
 from carboy.gateway.mounted import below
 from carboy.gateway.wrapping import Bridged
@@ -47,7 +48,7 @@ LOOK = 0.5  # seconds between two looks whether the client has gone
 # Seconds that a response with a status of an error is kept for the exception that may follow it.
 HOLD = 5.0
 CHUNK = 64 * 1024  # bytes of the body in one message
-LOOK = 1.0  # seconds between two looks whether the loop runs
+LOOP_LOOK = 1.0  # seconds between two looks whether the loop runs
 HIGH = 1024 * 1024  # bytes in the queue above which the application waits
 # In the environ: called with the contexts in which the debugger's consoles run code.
 PRESERVE = "werkzeug.debug.preserve_context"
@@ -127,7 +128,7 @@ class LoopContext:
         while not future.done():
             if not self._loop.running:
                 raise RuntimeError("The event loop has ended. Load the page again.")
-            wait([future], LOOK)
+            wait([future], LOOP_LOOK)
         return future.result()
 
     def __enter__(self) -> None: ...
@@ -258,9 +259,8 @@ class BridgeChannel:
 
     def send_file(self, fd: int, offset: int, count: int) -> None:
         """Send `count` bytes of a file from `offset` as pieces of the body."""
-        while count > 0 and (piece := os.pread(fd, min(CHUNK, count), offset)):
+        for piece in blocks(fd, offset, count):
             self.send(piece)
-            offset, count = offset + len(piece), count - len(piece)
 
     def finish(self, trailers: Headers | None = None) -> None:
         """End the response, without the trailers, which WSGI has no way to send."""

@@ -17,17 +17,22 @@ OTHER_NAMES = {"x-gzip": "gzip"}
 
 
 def fields_of(head: RequestHead) -> dict[str, str]:
-    """The fields of a request by names in lower case; repeated fields are joined with ", "."""
+    """The fields of a request, as `joined` returns them."""
     found = head.found
     if found is None:
         found = head.found = {}
     fields: dict[str, str] | None = found.get(READ)
     if fields is None:
-        fields = {}
-        for name, value in head.fields():
-            name = name.lower()
-            fields[name] = f"{fields[name]}, {value}" if name in fields else value
-        found[READ] = fields
+        fields = found[READ] = joined(head.fields())
+    return fields
+
+
+def joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The values by names in lower case; repeated fields are joined (RFC 9110, section 5.3)."""
+    fields: dict[str, str] = {}
+    for name, value in pairs:
+        name = name.lower()
+        fields[name] = f"{fields[name]}, {value}" if name in fields else value
     return fields
 
 

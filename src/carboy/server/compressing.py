@@ -10,22 +10,22 @@ leave the leader's thread. zlib, brotli and zstd release the interpreter lock.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from carboy.gateway.interface import is_file_body
-from carboy.net.stream import bytes_left, regular_file
+from carboy.gateway.file_blocks import blocks
+from carboy.net.stream import bytes_left
 from carboy.server.compression import Change, Decision, Policy, with_vary
+from carboy.server.default_fields import with_length
 from carboy.server.encoders import LARGE, available
 from carboy.server.exchange import Headers, ServerExchange
+from carboy.server.first_piece import file_to_send
 from carboy.server.repeated import Repeated
 from carboy.server.responder import Access, Responder
 from carboy.server.settings import Settings
 
 __all__ = ["Access", "CompressingResponder", "responder_for"]
 
-BLOCK = 64 * 1024
 LARGEST_FILE = 1024 * 1024  # of a file that is read at once, because its sender cannot wait
 
 
@@ -118,7 +118,7 @@ class CompressingResponder(Responder):
         if exchange.encoder is None:
             super().put_file(exchange, fd, offset, count)
             return
-        for data in _blocks(fd, offset, count):
+        for data in blocks(fd, offset, count):
             self.put(exchange, data)
 
     def end_pieces(
@@ -141,13 +141,12 @@ class CompressingResponder(Responder):
         self, exchange: ServerExchange, status: str, headers: Headers, body: Any
     ) -> Iterator[bytes] | None:
         """A file that can be compressed is sent in pieces."""
-        if not exchange.head_begun and is_file_body(body):
-            fd = regular_file(body.file)
-            if fd is not None:
-                left = bytes_left(fd, body.offset, body.count)
-                if self._decide(exchange, status, headers, left).change is Change.COMPRESS:
-                    body = _blocks(fd, body.offset, left)
-                    headers = _with_length(headers, left)
+        fd = None if exchange.head_begun else file_to_send(body)
+        if fd is not None:
+            left = bytes_left(fd, body.offset, body.count)
+            if self._decide(exchange, status, headers, left).change is Change.COMPRESS:
+                body = blocks(fd, body.offset, left)
+                headers = with_length(headers, left)
         return super()._begin_pieces(exchange, status, headers, body)
 
     def send_file(
@@ -163,7 +162,7 @@ class CompressingResponder(Responder):
         left = bytes_left(fd, offset, count)
         decision = self._decide(exchange, status, headers, left)
         if decision.change is Change.COMPRESS and left <= LARGEST_FILE:
-            data = b"".join(_blocks(fd, offset, left))
+            data = b"".join(blocks(fd, offset, left))
             self.send_whole(exchange, status, headers, data)
             return
         exchange.as_it_is = True
@@ -180,16 +179,3 @@ def _declared(headers: Headers) -> int | None:
         if name.lower() == "content-length":
             return int(value) if value.isdecimal() else -1
     return None
-
-
-def _with_length(headers: Headers, length: int) -> Headers:
-    if _declared(headers) is not None:
-        return headers
-    return [*headers, ("Content-Length", str(length))]
-
-
-def _blocks(fd: int, offset: int, count: int) -> Iterator[bytes]:
-    while count > 0 and (data := os.pread(fd, min(count, BLOCK), offset)):
-        yield data
-        offset += len(data)
-        count -= len(data)

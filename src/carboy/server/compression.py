@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
-from carboy.gateway.request_fields import fields_of, preferred_coding
+from carboy.gateway.request_fields import fields_of, joined, preferred_coding
 from carboy.protocol.events import RequestHead
 from carboy.server.encoders import Encoder
 from carboy.server.setting import COMPRESSION, check_values, setting
@@ -115,7 +115,7 @@ class Policy:
         Content of more than `large` bytes is compressed quickly.
         """
         code = status[:3]
-        fields = {name.lower(): value for name, value in headers}
+        fields = joined(headers)
         if code == "304":
             return _not_modified(head, headers, fields)
         if size is None and fields.get("content-length", "").isdecimal():

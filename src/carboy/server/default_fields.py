@@ -29,3 +29,10 @@ class DefaultFields:
         self.over_tls = self.plain + self._hsts
         self.lines = self.over_tls if self._secure else self.plain
         return self.lines
+
+
+def with_length(headers: list[tuple[str, str]], length: int) -> list[tuple[str, str]]:
+    """The header fields with a Content-Length, the application's or this one."""
+    if any(name.lower() == "content-length" for name, _ in headers):
+        return headers
+    return [*headers, ("Content-Length", str(length))]

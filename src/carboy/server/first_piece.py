@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import chain
+from typing import Any
 
 from carboy.gateway.interface import Answer, is_file_body
 from carboy.gateway.wsgi import checked
@@ -21,9 +22,14 @@ def with_first_piece(answer: Answer) -> Answer:
     status, headers, body, close = answer
     if isinstance(body, bytes):
         return answer
-    if is_file_body(body) and regular_file(body.file) is not None:
+    if file_to_send(body) is not None:
         return answer
     return status, headers, begun(body), close
+
+
+def file_to_send(body: Any) -> int | None:
+    """The descriptor of a FileBody that the kernel can send; None for another body."""
+    return regular_file(body.file) if is_file_body(body) else None
 
 
 def begun(body: Iterable[bytes]) -> Iterable[bytes]:

@@ -15,17 +15,17 @@ from contextlib import nullcontext
 from threading import Lock
 from typing import Any
 
-from carboy.gateway.interface import ANSWERED, LATER, Answer, ChannelClosed, is_file_body
+from carboy.gateway.interface import ANSWERED, LATER, Answer, ChannelClosed
 from carboy.gateway.websocket_deadlines import WebSocketDeadlines, WebSocketLimits
 from carboy.gateway.wsgi import base_environ, checked
-from carboy.net.stream import bytes_left, can_sendfile, regular_file
+from carboy.net.stream import bytes_left, can_sendfile
 from carboy.protocol.errors import LocalProtocolError, RemoteProtocolError
 from carboy.protocol.states import Writing
 from carboy.protocol.websocket.origins import Origins
 from carboy.server.connection import ClientGone, Connection, FileRest
-from carboy.server.default_fields import DefaultFields
+from carboy.server.default_fields import DefaultFields, with_length
 from carboy.server.exchange import Headers, Rest, ServerExchange
-from carboy.server.first_piece import begun
+from carboy.server.first_piece import begun, file_to_send
 from carboy.server.forwarding import Forwarding
 from carboy.server.logs.access_log import Record
 from carboy.server.open_handlers import OpenHandlers
@@ -376,11 +376,10 @@ class Responder:
     ) -> Iterator[bytes] | None:
         """Make the head and give the pieces to send; None for a file, which is sent already."""
         if not exchange.head_begun:
-            if is_file_body(body):
-                fd = regular_file(body.file)
-                if fd is not None:
-                    self.send_file(exchange, status, headers, fd, body.offset, body.count)
-                    return None
+            fd = file_to_send(body)
+            if fd is not None:
+                self.send_file(exchange, status, headers, fd, body.offset, body.count)
+                return None
             if exchange.head.method == "HEAD" or status[:3] in ("204", "205", "304"):
                 body = ()  # it would not be sent
             exchange.in_pieces = True
@@ -427,9 +426,7 @@ class Responder:
         connection = exchange.connection
         machine = connection.machine
         left = bytes_left(fd, offset, count)
-        if not any(name.lower() == "content-length" for name, _ in headers):
-            headers = [*headers, ("Content-Length", str(left))]
-        self.begin(exchange, status, headers)
+        self.begin(exchange, status, with_length(headers, left))
         left = machine.account(left)
         # The kernel sends the head together with the beginning of the file.
         connection.push(

@@ -8,13 +8,13 @@ import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+from carboy.gateway.file_blocks import blocks
 from carboy.gateway.interface import Answer
 from carboy.gateway.static.conditions import CONDITIONS, Range, ranges_of, status_of
 from carboy.gateway.static.files import File, Files
 from carboy.gateway.static.media_types import media_type
 
 Headers = list[tuple[str, str]]
-BLOCK = 256 * 1024  # bytes read at a time, where the kernel cannot send the file
 YEAR = 365 * 24 * 3600
 TEXT = ("Content-Type", "text/plain; charset=utf-8")
 OK = "200 OK"
@@ -93,14 +93,7 @@ class OpenPart:
         self.count: int | None = count
 
     def __iter__(self) -> Iterator[bytes]:
-        return _blocks(self.file.fd, self.offset, self.count or 0)
-
-
-def _blocks(fd: int, offset: int, count: int) -> Iterator[bytes]:
-    while count > 0 and (data := os.pread(fd, min(count, BLOCK), offset)):
-        yield data
-        offset += len(data)
-        count -= len(data)
+        return blocks(self.file.fd, self.offset, self.count or 0)
 
 
 def answer(files: Files, found: Representation, fields: Mapping[str, str], method: str) -> Answer:
@@ -160,7 +153,7 @@ def _several(files: Files, found: Representation, ranges: list[Range]) -> Answer
     def pieces() -> Iterator[bytes]:
         for head, (start, count) in zip(heads, ranges, strict=True):
             yield head
-            yield from _blocks(descriptor.fd, start, count)
+            yield from blocks(descriptor.fd, start, count)
             yield b"\r\n"
         yield end
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from carboy.dates import parse_date
+from carboy.gateway.request_fields import joined
 
 Headers = list[tuple[str, str]]
 # Statuses that are final and whose meaning this cache knows (RFC 9111, section 3).
@@ -77,10 +78,7 @@ class Lifetime:
 
 def lifetime(status: str, headers: Headers, authorized: bool) -> Lifetime | None:
     """The lifetime of a response to a GET; None if it may not be kept."""
-    fields: dict[str, str] = {}
-    for name, value in headers:
-        name = name.lower()
-        fields[name] = f"{fields[name]}, {value}" if name in fields else value
+    fields = joined(headers)
     found = directives(fields.get("cache-control", ""))
     if (
         status[:3] not in KEPT

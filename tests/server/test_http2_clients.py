@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import socket
 import threading
@@ -14,11 +15,13 @@ import pytest
 from hyperframe.frame import GoAwayFrame, HeadersFrame, PingFrame, SettingsFrame
 
 from carboy import Carboy, Response, request, send_file
+from carboy.protocol.http2.session import FRAMES_A_TURN, Session
+from carboy.server.http2.pipe import Pipe, StreamSocket
 from carboy.server.responder import SLICE
 from http2_client import GET, PREFACE, FrameClient, connected, http2, served_h2c, show
 from live_engine import eventually
 
-INTERNAL_ERROR, CANCEL, CALM = 2, 8, 11
+NO_ERROR, INTERNAL_ERROR, CALM = 0, 2, 11
 
 
 def hello() -> str:
@@ -155,6 +158,21 @@ def test_a_body_that_is_too_large_gets_413_and_the_connection_goes_on(limit: int
         reply = client.reply(number)
         assert reply.status == 413
         assert client.get().body.startswith(b"HTTP/2 GET")
+        assert reply.reset is None  # a reset would make clients discard the response
+
+
+def test_what_follows_an_early_response_is_drained_up_to_a_limit() -> None:
+    with served_h2c(show, limit_body=10, linger_size=100_000) as live, http2(live) as client:
+        number = client.request("POST", "/", end=False)
+        client.send(number, b"x" * 20_000, end=False)
+        assert client.reply(number).status == 413
+        client.send(number, b"x" * 60_000, end=False)
+        assert client.get().status == 200
+        assert client.replies[number].reset is None
+        client.send(number, b"x" * 30_000, end=False)
+        client.until(lambda: client.replies[number].reset is not None)
+        assert client.replies[number].reset == NO_ERROR
+        assert client.get().status == 200
 
 
 def test_a_body_beyond_the_limit_of_the_application_is_left_to_the_view() -> None:
@@ -234,6 +252,50 @@ def test_an_unfinished_beginning_is_ended_by_the_deadline_of_a_head(sent: bytes)
         sock.sendall(sent)
         assert list(FrameClient(sock, preface=False).frames()) is not None
         eventually(lambda: not live.engine.connections)
+
+
+def test_the_deadline_of_a_frame_begins_when_the_one_before_is_complete() -> None:
+    ping = PingFrame(0, opaque_data=b"12345678").serialize()
+    with served_h2c(app_with()) as live, connected(live) as sock:
+        client = FrameClient(sock)
+        client.send(ping + ping[:5])
+        assert client.next(PingFrame)
+        (pipe,) = live.engine.connections.values()
+        assert isinstance(pipe, Pipe)
+        began = pipe.partial_since
+        assert began
+        client.send(ping[5:] + ping[:5])  # at no time is nothing incomplete
+        assert client.next(PingFrame)
+        eventually(lambda: pipe.partial_since > began)
+
+
+def test_nothing_is_received_while_frames_of_the_last_turn_are_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[tuple[bool, int]] = []
+    receive = Session.receive
+
+    def recorded(session: Session, data: bytes, now: float) -> None:
+        calls.append((session.more, len(data)))
+        receive(session, data, now)
+
+    monkeypatch.setattr(Session, "receive", recorded)
+    with served_h2c(app_with(), http2_pings=10_000) as live, connected(live) as sock:
+        client = FrameClient(sock)
+        client.send(PingFrame(0, opaque_data=b"12345678").serialize() * 4000)
+        answers = (frame for frame in client.frames() if isinstance(frame, PingFrame))
+        assert len(list(itertools.islice(answers, 4000))) == 4000
+    assert sum(more for more, _ in calls) >= 4000 // FRAMES_A_TURN - 5
+    assert all(size == 0 for more, size in calls if more)
+
+
+def test_a_finished_request_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched: list[object] = []
+    monkeypatch.setattr(StreamSocket, "watched", watched.append)
+    with served_h2c(app_with()) as live, http2(live) as client:
+        for _ in range(3):
+            assert client.get().body == b"hello"
+    assert watched == []
 
 
 def test_an_idle_connection_is_closed_with_goaway() -> None:

@@ -61,6 +61,19 @@ def test_curl(live: Live, folder: Path) -> None:
     assert subprocess.check_output(asked, timeout=60) == b"2 70000\n"
 
 
+def test_curl_and_httpx_see_a_response_that_comes_before_the_end_of_the_request(
+    folder: Path,
+) -> None:
+    (folder / "large").write_bytes(b"x" * 3_000_000)
+    with served(app, h2c=True, limit_body=100_000) as live:
+        url = f"http://127.0.0.1:{live.port}/echo"
+        curl = [program("curl"), "-sS", "--http2-prior-knowledge", "-o", "/dev/null", "-w"]
+        asked = [*curl, "%{http_code}", "--data-binary", f"@{folder / 'large'}", url]
+        assert subprocess.check_output(asked, timeout=60) == b"413"
+        with httpx.Client(http1=False, http2=True) as client:
+            assert client.post(url, content=b"x" * 3_000_000).status_code == 413
+
+
 def test_httpx(live: Live) -> None:
     with httpx.Client(http2=True, verify=AUTHORITY.client()) as client:
         url = f"https://localhost:{live.port}"

@@ -57,7 +57,8 @@ class Closing:
             return
         connection.interest = flags
         if connection.fd < 0:
-            connection.sock.watched()  # type: ignore[attr-defined]  # of one request of HTTP/2
+            if flags:
+                connection.sock.watched()  # type: ignore[attr-defined]  # of one request of HTTP/2
         elif not before:
             self._poller.add(connection.fd, flags)
         elif flags:

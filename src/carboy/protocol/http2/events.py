@@ -10,7 +10,7 @@ from .stream import Stream
 
 
 class Happened(Enum):
-    """Events of a session, each with a stream, except for WRITABLE, SETTLED and PONG."""
+    """Events of a session, each with a stream, except for PONG, and WRITABLE for all streams."""
 
     OPENED = "a request has begun; its head is valid"
     REFUSED = "a request has begun that gets the error as its answer"

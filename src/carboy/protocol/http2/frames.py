@@ -70,6 +70,21 @@ class FrameReader:
         self._at = 0
         return None
 
+    def part(self) -> Frame | None:
+        """The content that has come of a DATA frame, as a frame; its rest is the next one.
+
+        Call it after `next` has returned None. A frame with padding is left until it is whole.
+        """
+        buffer = self._buffer
+        size = len(buffer) - FRAME_HEAD
+        if size <= 0 or self._preface or buffer[3] != DATA or buffer[4] & PADDED:
+            return None
+        length = int.from_bytes(buffer[:3]) - size
+        number = int.from_bytes(buffer[5:FRAME_HEAD]) & MOST_STREAM
+        found = DATA, buffer[4] & ~END_STREAM, number, bytes(buffer[FRAME_HEAD:])
+        buffer[:] = frame_head(length, DATA, buffer[4], number)
+        return found
+
 
 def unpadded(flags: int, payload: bytes) -> bytes:
     """The payload without its padding. Raises ConnectionFailed."""

@@ -67,7 +67,7 @@ class Session:
         self.settled = False  # the client's first SETTINGS have come
         self.failed = False
         self.going_away: int | None = None  # the last stream that is served, once GOAWAY is sent
-        self.client_goes = False  # the client has sent GOAWAY
+        self.completed = 0  # frames and field sections that have come whole
         self.more = False  # whole frames are left for the next turn
         self._initial_window = DEFAULT_WINDOW  # that the client allows for each stream
         # what we allow
@@ -119,21 +119,27 @@ class Session:
     def receive(self, data: bytes, now: float) -> None:
         """Take bytes, and note what happened in `events`. Raises ConnectionFailed.
 
-        At most FRAMES_A_TURN frames are read; `more`: call again, with b"".
+        At most FRAMES_A_TURN frames are read; `more`: call again, with b"". If not one frame is
+        complete, the content that has come of a DATA frame is taken: a slow client may need longer
+        for a frame than the deadlines of a request allow.
         """
         if now - self._refilled > REFILL:
             for budget in self._budgets.values():
                 budget.refill(now - self._refilled)
             self._refilled = now
         frames = self._frames
-        frames.add(data)
         try:
-            for _ in range(FRAMES_A_TURN):
+            frames.add(data)
+            for count in range(FRAMES_A_TURN):
                 found = frames.next()
+                if found is None and not count:
+                    found = frames.part()
                 if found is None:
                     self.more = False
                     return
                 self._frame(*found)
+                if not self._sections.open:
+                    self.completed += 1
             self.more = True
         except ConnectionFailed as failure:
             # The GOAWAY has the last stream that was begun (RFC 9113, section 5.4.1).
@@ -394,7 +400,6 @@ class Session:
         if len(payload) < 8:
             self._fail(Code.FRAME_SIZE_ERROR, "GOAWAY is too short")
         self._spend("pings", "GOAWAY frames")
-        self.client_goes = True
 
     def _window_update(self, flags: int, number: int, payload: bytes) -> None:
         if len(payload) != 4:

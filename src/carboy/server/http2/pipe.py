@@ -25,6 +25,7 @@ that thread before it sends their bytes, and used up under the lock.
 
 from __future__ import annotations
 
+import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -48,8 +49,8 @@ class Pipe(Connection):
     """A connection that speaks HTTP/2. Made of one that has sent the first line of the preface."""
 
     __slots__ = (
-        "announce_at", "change", "dirty", "goodbye_at", "lock", "over", "partial_since", "pipes",
-        "session", "streams",
+        "announce_at", "change", "completed", "dirty", "goodbye_at", "lock", "over",
+        "partial_since", "pipes", "queued", "session", "streams",
     )  # fmt: skip
 
     def __init__(self, before: Connection, session: Session, pipes: Pipes, now: float) -> None:
@@ -63,11 +64,13 @@ class Pipe(Connection):
         self.change = threading.Condition(self.lock)  # threads of requests wait for it
         self.streams: dict[int, StreamConnection] = {}
         self.dirty = False  # the leader is about to look at it
+        self.queued = False  # the leader is about to read the frames that the last turn has left
         self.over = False  # requests are no longer read or answered
         # during a stop, in monotonic seconds
         self.announce_at = 0.0  # when it is announced, although requests run
         self.goodbye_at = 0.0  # when the last stream is named; 0.0: not announced yet
         self.partial_since = now  # monotonic seconds; 0.0: nothing is incomplete
+        self.completed = 0  # frames that had come whole at that time
 
     # --- with the lock
 
@@ -202,13 +205,19 @@ class StreamSocket:
         self._pipe.pipes.enqueue(self._connection)
 
     def shutdown(self, how: int) -> None:
-        """Reset the stream. There is no half-closing: the end of a response ends our side."""
-        pipe = self._pipe
+        """Return if a whole response has ended our side. Otherwise reset the stream; OSError.
+
+        After a whole response, the rest of the request is drained as over HTTP/1.1. A reset would
+        make clients such as curl and httpx discard the response.
+        """
+        pipe, stream = self._pipe, self._stream
+        if how == socket.SHUT_WR and stream.finished and not stream.ended:
+            return
         with pipe.lock:
-            pipe.session.reset(self._stream, Code.CANCEL)
+            pipe.session.reset(stream, Code.CANCEL)
             pipe.transmit()
         pipe.pipes.enqueue(self._connection)
-        raise OSError("A stream cannot be shut down. It is reset.")
+        raise OSError("Nothing is left to drain on this stream.")
 
     def setsockopt(self, level: int, option: int, value: bytes) -> None:
         """Nothing: the stream of an incomplete response is reset when it is closed."""

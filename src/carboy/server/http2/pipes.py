@@ -138,7 +138,8 @@ class Pipes:
             self.look_at(pipe, wake=False)
             if not pipe.full:
                 self._writable(pipe)
-        if flags & ~WRITE and not pipe.over:
+        # Frames that the last turn has left are read first, by `run`: otherwise they would pile up.
+        if flags & ~WRITE and not pipe.over and not pipe.session.more:
             self._read(pipe, now)
 
     def _read(self, pipe: Pipe, now: float) -> None:
@@ -174,23 +175,27 @@ class Pipes:
         if pipe.broken:
             self._lose(pipe)
             return
+        writable = False
         for event in events:
             if event.stream is not None:
                 self._note(pipe, event, event.stream, now)
             elif event.what is Happened.PONG:
                 self._say_goodbye(pipe)
             else:
-                self._writable(pipe)
+                writable = True
+        if writable:  # once, because every stream is looked at
+            self._writable(pipe)
         if events:
             pipe.since = now
             with pipe.lock:
                 pipe.change.notify_all()
         if not session.incomplete:
             pipe.partial_since = 0.0
-        elif not pipe.partial_since:
-            pipe.partial_since = now
+        elif not pipe.partial_since or session.completed != pipe.completed:
+            pipe.partial_since = now  # what is incomplete has begun after the last look
+        pipe.completed = session.completed
         if session.more:
-            self.queue.append(pipe)
+            self._queue(pipe)
         self.look_at(pipe, wake=False)
 
     def _note(self, pipe: Pipe, event: Event, stream: Stream, now: float) -> None:
@@ -208,7 +213,7 @@ class Pipes:
             found.broken = found.broken or stream.reset
             self._queue(found)
 
-    def _queue(self, connection: StreamConnection) -> None:
+    def _queue(self, connection: StreamConnection | Pipe) -> None:
         if not connection.queued:
             connection.queued = True
             self.queue.append(connection)
@@ -226,11 +231,11 @@ class Pipes:
         queue = self.queue
         for _ in range(len(queue)):
             each = queue.popleft()
+            each.queued = False
             if isinstance(each, Pipe):
                 if each.phase is PIPE and not each.over:
                     self._receive(each, b"", now)
                 continue
-            each.queued = False
             if each.phase is HEAD and not each.flags() & GONE:
                 self._begin(lead, each)
             elif each.phase is HEAD:
@@ -394,7 +399,11 @@ class Pipes:
         """Receive and send on the thread of a request, because there is no other one."""
         with pipe.lock:
             pipe.transmit()
-        if is_readable(pipe, SECOND) and not pipe.over:
+        if pipe.over:
+            pass
+        elif pipe.session.more:
+            self._receive(pipe, b"", self.clock())
+        elif is_readable(pipe, SECOND):
             self._read(pipe, self.clock())
         with pipe.lock:
             pipe.flush(False)

@@ -6,7 +6,6 @@ import json
 import os
 import random
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -15,6 +14,7 @@ import urllib.request
 from pathlib import Path
 
 from certificates import Authority
+from chromium import program
 from running import PATIENCE, die_with_parent
 
 A, NOERROR, NXDOMAIN = 1, 0x8180, 0x8183  # RFC 1035, section 4.1
@@ -74,8 +74,6 @@ class Pebble:
     """A running authority: where its directory is, and the ports at which it checks names."""
 
     def __init__(self, folder: Path) -> None:
-        found = shutil.which("pebble")
-        assert found, "pebble is missing. Install the package pebble."
         self.resolver = Resolver()
         self.http_port, self.tls_port, port, management = (pick_port() for _ in range(4))
         authority = Authority()
@@ -97,7 +95,7 @@ class Pebble:
         # Three of ten nonces are refused, and no name stays confirmed for the next order.
         env = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "30", "PEBBLE_AUTHZREUSE": "0"}
         self._process = subprocess.Popen(
-            [found, "-config", str(file), "-dnsserver", self.resolver.address],
+            [program("pebble"), "-config", str(file), "-dnsserver", self.resolver.address],
             env=os.environ | env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             preexec_fn=die_with_parent,  # noqa: PLW1509 - only a system call
         )  # fmt: skip

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import logging
-import shutil
 import socket
 import ssl
 import stat
@@ -40,8 +39,6 @@ def index():
 
 @pytest.fixture(scope="module")
 def pebble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
-    if shutil.which("pebble") is None:
-        pytest.skip("pebble is not installed")
     running = Pebble(tmp_path_factory.mktemp("pebble"))
     yield running
     running.close()

@@ -124,6 +124,10 @@ NOT_KEPT: dict[str, Callable[[Any], Any]] = {
     "the session": _session,
     "pieces": _pieces,
     "an error": lambda web: ("x", 404),
+    "a field of the request that vary does not name": lambda web: (
+        "x",
+        {"Vary": "Accept-Language"},
+    ),
     "private": lambda web: ("x", {"Cache-Control": "private"}),
 }
 
@@ -154,6 +158,23 @@ def test_a_stale_response_is_sent_instead_of_an_error(
     assert "RuntimeError: broken" in caplog.text
     later(30)
     assert site.get().status_code == 500
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_exception_that_is_a_response_is_answered_with_it(
+    kind: str, later: Callable[[float], None]
+) -> None:
+    site = Site(kind, 60, stale_if_error=600)
+    site.get()
+    later(70)
+    ends: dict[int, Any] = {
+        404: lambda number: site.web.abort(404),
+        302: lambda number: site.web.abort(site.web.redirect("/other")),
+        200: lambda number: site.web.abort(503),
+    }
+    for status, site.make in ends.items():
+        assert site.get().status_code == status
+    assert site.get().text == "response 1"
 
 
 def test_clear_cache_discards_the_responses_of_a_view() -> None:

@@ -2,7 +2,8 @@
 
 It is a shared cache with one rule of its own: the decorator gives the time. A response with
 Set-Cookie, of a request that used the session, with another status than 200, with
-`Cache-Control: no-store`, `private` or `no-cache`, or made in pieces is not kept.
+`Cache-Control: no-store`, `private` or `no-cache`, with fields in Vary that the decorator does not
+name, or made in pieces is not kept.
 
 While one request makes the response of a key, others for the same key get the stale response, if
 there is one that may still be used, and otherwise wait.
@@ -36,6 +37,8 @@ OVERHEAD = 1024  # bytes of the objects of a kept response
 WAIT = 5.0  # seconds; a request waits for another one, and then calls the view itself
 METHODS = frozenset({"GET", "HEAD"})
 REFUSALS = frozenset({"no-store", "private", "no-cache"})
+# They replace a response that stale-if-error allows to reuse (RFC 5861, section 4).
+ERRORS = frozenset({500, 502, 503, 504})
 
 
 class Kept:
@@ -109,8 +112,9 @@ def cache_response(
     `vary` names the request fields that the response depends on, besides the URL. Within
     `stale_while_revalidate` seconds after that time, one request makes the response again while
     others get the old one. Within `stale_if_error` seconds, the old one is sent if the view raises
-    an exception. `view.clear_cache()` discards what is kept. Views may be coroutine functions, and
-    those of Flask. Raises ValueError for a time that is not positive.
+    an exception, except one such as abort(404) makes. `view.clear_cache()` discards what is kept.
+    Views may be coroutine functions, and those of Flask. Raises ValueError for a time that is not
+    positive.
     """
     names = tuple(sorted({vary.lower()} if isinstance(vary, str) else {n.lower() for n in vary}))
     if not 0 < seconds < float("inf") or stale_while_revalidate < 0 or stale_if_error < 0:
@@ -276,6 +280,7 @@ class Caching:
             or response.direct_passthrough
             or "Set-Cookie" in response.headers
             or any(each in control for each in REFUSALS)
+            or not response.vary.as_set() <= set(self._names)
             or web.used_session()
         ):
             return response
@@ -305,10 +310,19 @@ class Caching:
 
     def _instead(self, web: Any, key: Any, error: Exception) -> Any:
         kept = memory.find(key)
-        if kept is None or kept.age() >= self._seconds + self._if_error:
+        if kept is None or kept.age() >= self._seconds + self._if_error or not _is_failure(error):
             raise error
         log.error("A view failed, and an older response was sent.", exc_info=error)
         return self._again(web, kept)
+
+
+def _is_failure(error: Any) -> bool:
+    """Whether the view has failed; False for an HTTPException of either framework below 500."""
+    if not hasattr(error, "get_response"):
+        return True
+    response = getattr(error, "response", None)
+    status = getattr(error, "code", None) if response is None else response.status_code
+    return status in ERRORS
 
 
 class _Own:

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import runpy
-import shlex
 import ssl
-import tomllib
 from pathlib import Path
 
 import pytest
 
-from carboy.cli import run
-from carboy.cli.main import make_group
 from carboy.net.tls_server import TlsServer
-from carboy.server.processes.worker import Plan
 from carboy.server.settings import Settings
 from carboy.server.tls_setup import tls_server
 from certificates import Authority
+from documented import Page, plan_of
 from live_engine import Client, served
 from running import Running
 
-PAGE = (Path(__file__).parents[2] / "docs" / "https.md").read_text()
-PROGRAMS = dict(re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
-COMMANDS = re.findall(r"^\$ (carboy run .*)$", PAGE, re.MULTILINE)
+PAGE = Page("https.md")
 AUTHORITY = Authority()
 CLIENTS = Authority()
 
@@ -41,38 +34,30 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     Path("root.pem").write_text(AUTHORITY.pem)
     Path("shop.py").write_text("def app(environ, start_response): ...\n")
-    for name, text in PROGRAMS.items():
+    for name, text in PAGE.programs.items():
         Path(name).write_text(text)
     return tmp_path
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "carboy run"])
+@pytest.mark.parametrize("command", [*PAGE.commands, "carboy run"])
 def test_the_commands_and_the_table_are_accepted(
     folder: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from click.testing import CliRunner
-
-    plans: list[Plan] = []
-    monkeypatch.setattr(run, "start", lambda plan, load, banner: plans.append(plan) or 0)
     if command == "carboy run":
-        table = re.search(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-        assert table is not None
-        assert tomllib.loads(table[1])
-        (folder / "pyproject.toml").write_text(table[1])
-    done = CliRunner().invoke(make_group(), shlex.split(command)[1:], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    assert isinstance(plans[0].tls, TlsServer)
-    assert plans[0].redirect_http == (80 if "redirect-http" in command or command == "carboy run"
+        PAGE.write_table()
+    plan = plan_of(command, monkeypatch)
+    assert isinstance(plan.tls, TlsServer)
+    assert plan.redirect_http == (80 if "redirect-http" in command or command == "carboy run"
                                       else None)  # fmt: skip
-    assert (plans[0].acme is not None) == ("--domain" in command)
-    public = "443" in command or plans[0].acme is not None or command == "carboy run"
-    assert [each.port for each in plans[0].addresses] == [443 if public else 8000]
+    assert (plan.acme is not None) == ("--domain" in command)
+    public = "443" in command or plan.acme is not None or command == "carboy run"
+    assert [each.port for each in plan.addresses] == [443 if public else 8000]
     if "blog.pem" in command:
-        assert {"shop.example", "blog.example"} < set(plans[0].tls.names())
+        assert {"shop.example", "blog.example"} < set(plan.tls.names())
 
 
 def test_a_program_serves_https_from_python(folder: Path) -> None:
-    (folder / "secure.py").write_text(PROGRAMS["secure.py"].replace("8443", "0"))
+    (folder / "secure.py").write_text(PAGE.programs["secure.py"].replace("8443", "0"))
     with Running(command=("secure.py",), cwd=folder) as server:
         server.line("Serving on https://")
         import urllib.request

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import importlib
-import re
 import runpy
-import shlex
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from carboy.cli import run
-from carboy.cli.main import make_group
-from carboy.server.processes.worker import Plan
+from documented import Page, plan_of
 from running import Running
 
-PAGE = (Path(__file__).parents[2] / "docs" / "static-files.md").read_text()
-PROGRAMS = dict(re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
-COMMANDS = re.findall(r"^\$ (carboy run .*)$", PAGE, re.MULTILINE)
+PAGE = Page("static-files.md")
 
 
 @pytest.fixture
@@ -34,22 +27,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "carboy run shop:app"])
+@pytest.mark.parametrize("command", [*PAGE.commands, "carboy run shop:app"])
 def test_the_commands_and_the_table_are_accepted(
     folder: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from click.testing import CliRunner
-
-    plans: list[Plan] = []
-    monkeypatch.setattr(run, "start", lambda plan, load, banner: plans.append(plan) or 0)
     if command == "carboy run shop:app":
-        table = re.search(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-        assert table is not None
-        assert tomllib.loads(table[1])
-        (folder / "pyproject.toml").write_text(table[1])
-    done = CliRunner().invoke(make_group(), shlex.split(command)[1:], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    settings = plans[0].settings
+        PAGE.write_table()
+    plan = plan_of(command, monkeypatch)
+    settings = plan.settings
     wanted = (
         settings.static_files.static,
         settings.compression.compress,
@@ -65,7 +50,7 @@ def test_the_program_serves_with_these_settings(
     module = importlib.import_module("carboy.server.serve")
     monkeypatch.setattr(module, "start", lambda plan, load: plans.append(plan) or 0)
     monkeypatch.syspath_prepend(str(folder))
-    (folder / "serve.py").write_text(PROGRAMS["serve.py"])
+    (folder / "serve.py").write_text(PAGE.programs["serve.py"])
     runpy.run_path("serve.py")
     files = plans[0].settings.static_files
     assert files.static == ("/assets=dist/assets",)
@@ -73,7 +58,7 @@ def test_the_program_serves_with_these_settings(
 
 
 def test_the_news_are_kept(folder: Path) -> None:
-    (folder / "news.py").write_text(PROGRAMS["news.py"])
+    (folder / "news.py").write_text(PAGE.programs["news.py"])
     with Running("run", "news:app", "--cache", "64m", "-p", "0", cwd=folder) as server:
         statuses = []
         for _ in range(2):
@@ -88,7 +73,7 @@ def test_the_news_are_kept(folder: Path) -> None:
 
 
 def test_the_report_is_kept(folder: Path) -> None:
-    (folder / "report.py").write_text(PROGRAMS["report.py"])
+    (folder / "report.py").write_text(PAGE.programs["report.py"])
     app = runpy.run_path("report.py")["app"]
     client = app.test_client()
     assert "Age" not in client.get("/report").headers

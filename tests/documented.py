@@ -1,4 +1,4 @@
-"""What a page of the documentation has for its readers to run: programs, commands, a table."""
+"""The programs, commands and settings that a page of the documentation has, for its test."""
 
 from __future__ import annotations
 

@@ -84,6 +84,24 @@ def test_the_report_is_kept(folder: Path) -> None:
     assert "Age" not in client.get("/report").headers
 
 
+def test_the_development_server_ignores_these_settings(folder: Path) -> None:
+    (folder / "shop.py").write_text(
+        "from carboy import Carboy\napp = Carboy('shop')\n"
+        "app.add_url_rule('/', 'page', lambda: ('x' * 5000, {'Cache-Control': 'max-age=60'}))\n"
+    )
+    (folder / "pyproject.toml").write_text(
+        '[tool.carboy]\nstatic = ["/assets=dist/assets"]\ncompress = true\ncache = "1m"\n'
+    )
+    with Running("dev", "shop", "-p", "0", cwd=folder) as server:
+        assert server.get("/assets/app.js")[0] == 404
+        connection = server.connect()
+        connection.request("GET", "/", headers={"Accept-Encoding": "gzip"})
+        reply = connection.getresponse()
+        assert reply.read() == b"x" * 5000
+        assert "Cache-Status" not in reply.headers
+        connection.close()
+
+
 def test_a_folder_is_served_without_an_application(folder: Path) -> None:
     with Running("run", "--static", "/=public", "--static-index", "-p", "0", cwd=folder) as server:
         assert server.get("/") == (200, b"home")

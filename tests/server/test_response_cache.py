@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -519,6 +520,25 @@ def test_write_and_streams_of_events_are_passed_through() -> None:
 
     with cached(writing) as live:
         assert [live.ask().body for _ in range(2)] == [b"one two"] * 2
+        assert live.figures["stored"] == 0
+
+
+@pytest.mark.parametrize("kind", ["file", "large"])
+def test_files_and_large_responses_are_passed_through(kind: str, tmp_path: Path) -> None:
+    app = carboy.Carboy("cache-test", static_folder=None)
+    path = tmp_path / "page.html"
+    path.write_bytes(b"x" * (100 if kind == "file" else 20_000))
+
+    @app.get("/")
+    def view() -> Any:
+        made: Any = carboy.send_file(path) if kind == "file" else path.read_bytes()
+        return carboy.make_response(made, 200, {"Cache-Control": "max-age=60"})
+
+    with cached(app, size=100_000) as live:
+        for _ in range(2):
+            found = live.ask()
+            assert found.body == path.read_bytes()
+            assert found.headers["Cache-Status"] == "carboy; fwd=miss"
         assert live.figures["stored"] == 0
 
 

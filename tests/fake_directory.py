@@ -52,6 +52,8 @@ class FakeDirectory:
         self.held.set()
         self.asked = threading.Event()  # a name is being checked
         self.other_key = False
+        self.token: str | None = None  # of all challenges
+        self.name: str | None = None  # of all names
         self.seen: list[tuple[str, Any]] = []  # resource and payload of each request
         self.accounts: dict[str, Any] = {}  # URL: JWK
         self.orders: dict[str, dict[str, Any]] = {}
@@ -179,14 +181,18 @@ class FakeDirectory:
         url = f"{self.base}/name/{self._id()}"
         challenges = [
             {"type": kind, "url": f"{url.replace('/name/', '/challenge/')}/{kind}",
-             "status": "pending", "token": f"token-{kind}-{name.replace('.', '-')}"}
+             "status": "pending", "token": self._token(kind, name)}
             for kind in ("http-01", "dns-01", "tls-alpn-01")
         ]  # fmt: skip
         self._names[url] = {
-            "status": "pending", "identifier": {"type": "dns", "value": name},
+            "status": "pending", "identifier": {"type": "dns", "value": self.name or name},
             "challenges": challenges, "expires": self.expires,
         }  # fmt: skip
         return url
+
+    def _token(self, kind: str, name: str) -> str:
+        usual = f"token-{kind}-{name.replace('.', '-')}"
+        return usual if self.token is None else self.token
 
     def _challenge(self, key: str, payload: Any, who: Any) -> Any:
         assert payload == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,6 +22,7 @@ from carboy.acme.settings import AcmeSettings
 from carboy.acme.store import Store, write
 from carboy.acme.temporary import issued
 from fake_directory import FakeDirectory, problem
+from running import PATIENCE
 
 NAME = "shop.example"
 DAY = 24 * 3600.0
@@ -452,6 +454,80 @@ def test_a_request_of_the_user_is_answered_even_when_the_order_fails(
     assert kept.status.answered == request
     assert kept.store.asked(NAME) == ""
     assert "Enough." in kept.status.problem
+
+
+def test_a_request_of_the_user_is_handed_on_with_its_order(
+    authority: FakeDirectory, kept: Kept
+) -> None:
+    kept.turn()
+    before = kept.fingerprint
+    request = kept.store.ask(NAME)
+    authority.held.clear()
+    kept.keeper._pause = lambda seconds: _raise()  # type: ignore[method-assign]
+    with pytest.raises(Stopped):
+        kept.turn()
+    kept.keeper._lock.release()
+    authority.held.set()
+    kept.keeper = kept.another()
+    kept.turn()
+    assert kept.status.answered == request
+    assert kept.store.asked(NAME) == ""
+    assert kept.fingerprint != before
+    assert authority.count("newOrder") == 2  # the second one was continued
+
+
+def test_a_request_whose_file_cannot_be_removed_is_carried_out_once(
+    authority: FakeDirectory, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.turn()
+    monkeypatch.setattr(kept.keeper.store, "forget_request", lambda name: None)
+    kept.store.ask(NAME)
+    kept.turn()
+    kept.turn()
+    assert authority.count("newOrder") == 2
+
+
+def test_a_bug_does_not_end_the_thread(
+    authority: FakeDirectory, kept: Kept, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    again = threading.Event()
+
+    def turn() -> None:
+        if caplog.text:
+            again.set()
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("carboy.acme.keeper.AFTER_A_BUG", 0.0)
+    monkeypatch.setattr("carboy.acme.keeper.LOOK", 0.01)
+    monkeypatch.setattr(kept.keeper, "turn", turn)
+    kept.keeper.start()
+    assert again.wait(PATIENCE)
+    kept.keeper.stop()
+    assert f"The certificate of {NAME}: a bug in Carboy." in caplog.text
+
+
+@pytest.mark.parametrize("token", ["../../token", "/tmp/token", "", "a b"])
+@pytest.mark.parametrize("kind", [HTTP_01, TLS_ALPN_01])
+def test_a_token_that_could_name_another_file_is_refused(
+    authority: FakeDirectory, kept: Kept, token: str, kind: str
+) -> None:
+    authority.token = token
+    kept.keeper = kept.another(kind)
+    files = set(kept.store.root.parent.rglob("*"))
+    kept.turn()
+    assert f"has sent {token!r} as the token of a challenge" in kept.status.problem
+    new = {each.name for each in set(kept.store.root.parent.rglob("*")) - files}
+    assert "token" not in new
+    assert authority.count("challenge") == 0
+
+
+def test_a_name_that_was_not_ordered_is_refused(authority: FakeDirectory, kept: Kept) -> None:
+    authority.name = "../../shop.example"
+    kept.keeper = kept.another(TLS_ALPN_01)
+    kept.turn()
+    assert "confirm '../../shop.example', which was not ordered" in kept.status.problem
+    assert not list(kept.store.root.parent.glob("*.pem"))
 
 
 def test_names_in_another_order_begin_with_the_certificate_that_they_have(

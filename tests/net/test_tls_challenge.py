@@ -6,6 +6,7 @@ import os
 import select
 import socket
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -107,15 +108,26 @@ def pair(tmp_path: Path) -> tuple[socket.socket, socket.socket, ssl.SSLContext]:
     return client, server, context
 
 
+@pytest.fixture
+def begun(
+    pair: tuple[socket.socket, socket.socket, ssl.SSLContext], certificate: Path
+) -> Iterator[tuple[socket.socket, ChallengeStream]]:
+    """A client, and the stream of a server that has a challenge for shop.example."""
+    client, server, context = pair
+    stream = ChallengeStream(server, context, {"shop.example": certificate}.get)
+    yield client, stream
+    stream.close()
+    client.close()
+
+
 def readable(sock: ChallengeStream, timeout: float) -> bool:
     return bool(select.select([sock], [], [], timeout)[0])
 
 
 def test_a_challenge_gets_its_certificate_and_nothing_else(
-    pair: tuple[socket.socket, socket.socket, ssl.SSLContext], certificate: Path
+    begun: tuple[socket.socket, ChallengeStream], certificate: Path
 ) -> None:
-    client, server, context = pair
-    stream = ChallengeStream(server, context, {"shop.example": certificate}.get)
+    client, stream = begun
     peer = Peer("shop.example", PROTOCOL)
     peer.finish(client, stream)
     assert peer.tls.selected_alpn_protocol() == PROTOCOL
@@ -127,8 +139,6 @@ def test_a_challenge_gets_its_certificate_and_nothing_else(
     assert readable(stream, PATIENCE)
     with pytest.raises(ChallengeAnswered):
         stream.recv(100)
-    stream.close()
-    client.close()
 
 
 @pytest.mark.parametrize("protocols", [(), ("http/1.1",), (PROTOCOL, "http/1.1")])
@@ -149,10 +159,9 @@ def test_other_clients_of_the_name_get_the_usual_certificate(
 
 
 def test_a_hello_in_pieces_is_awaited_without_using_the_processor(
-    pair: tuple[socket.socket, socket.socket, ssl.SSLContext], certificate: Path
+    begun: tuple[socket.socket, ChallengeStream],
 ) -> None:
-    client, server, context = pair
-    stream = ChallengeStream(server, context, {"shop.example": certificate}.get)
+    client, stream = begun
     peer = Peer("shop.example", PROTOCOL)
     for piece in (peer.hello[:3], peer.hello[3:100]):
         client.sendall(piece)
@@ -163,15 +172,12 @@ def test_a_hello_in_pieces_is_awaited_without_using_the_processor(
     peer.hello = peer.hello[100:]
     peer.finish(client, stream)
     assert peer.tls.selected_alpn_protocol() == PROTOCOL
-    stream.close()
-    client.close()
 
 
 def test_a_client_that_leaves_within_its_hello_is_noticed(
-    pair: tuple[socket.socket, socket.socket, ssl.SSLContext], certificate: Path
+    begun: tuple[socket.socket, ChallengeStream],
 ) -> None:
-    client, server, context = pair
-    stream = ChallengeStream(server, context, {"shop.example": certificate}.get)
+    client, stream = begun
     client.sendall(Peer("shop.example", PROTOCOL).hello[:100])
     assert readable(stream, PATIENCE)
     with pytest.raises(BlockingIOError):
@@ -181,4 +187,3 @@ def test_a_client_that_leaves_within_its_hello_is_noticed(
     with pytest.raises(OSError) as raised:
         stream.recv(100)
     assert not isinstance(raised.value, BlockingIOError)
-    stream.close()

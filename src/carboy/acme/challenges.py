@@ -33,8 +33,8 @@ def answer(name: str, kind: str, token: str, signer: Signer) -> Answer:
         return Answer(token, key_authorization)
     assert kind == TLS_ALPN_01
     digest = hashlib.sha256(key_authorization).digest()
-    octets = b"\x04\x20" + digest  # a byte string in DER (X.690, section 8.7)
-    proof = x509.UnrecognizedExtension(ACME_IDENTIFIER, octets)
+    encoded = b"\x04\x20" + digest  # a byte string in DER (X.690, section 8.7)
+    proof = x509.UnrecognizedExtension(ACME_IDENTIFIER, encoded)
     return Answer(f"{name}.pem", self_signed([name], "", (proof, True)))
 
 

@@ -27,6 +27,7 @@ from carboy.net.x509 import Certificate
 log = logging.getLogger("carboy.error")
 
 LOOK = 1.0  # seconds
+AFTER_A_BUG = 3600.0  # seconds
 DAY = 24 * 3600.0
 URGENT = 3.0  # days left from which a failure is an error
 
@@ -71,6 +72,10 @@ class Keeper:
                     self.turn()
                 except Stopped:
                     break
+                except Exception:
+                    # The thread has to go on: without it, the certificate would expire.
+                    log.exception("The certificate of %s: a bug in Carboy.", self._name)
+                    self._stop.wait(AFTER_A_BUG)
                 self._stop.wait(LOOK)
         finally:
             self._lock.release()
@@ -81,6 +86,8 @@ class Keeper:
             return
         now = self._clock()
         request = self.store.asked(self._name)
+        if request == self._status.answered:
+            request = ""  # its file could not be removed
         if request or now >= renewal.due(self._status, self._certificate, self.settings.names):
             self._attempt(request)
         elif self._certificate is not None and now >= self._status.ask_at:
@@ -110,8 +117,6 @@ class Keeper:
     # --- an order
 
     def _attempt(self, request: str) -> None:
-        if request:
-            self.store.forget_request(self._name)
         status = replace(self._status, names=self.settings.names, directory=self.settings.directory)
         try:
             kind = self._obtain()
@@ -125,6 +130,9 @@ class Keeper:
         else:
             status = self._succeeded(status, kind)
         self._save(replace(status, answered=request or status.answered))
+        # Only now: if this process is stopped or killed, the next one carries the request out.
+        if request and self.store.asked(self._name) == request:
+            self.store.forget_request(self._name)
 
     def _obtain(self) -> str:
         from carboy.acme.attempt import obtain

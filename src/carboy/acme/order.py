@@ -20,7 +20,7 @@ from carboy.acme.client import Client, location
 from carboy.acme.jws import key_of, new_key, pem_of
 from carboy.acme.problems import AcmeError, ChallengeFailed, Detail, Refused
 from carboy.acme.renewal import moment
-from carboy.acme.store import Pending, Store
+from carboy.acme.store import Pending, Store, is_token
 from carboy.net.x509 import parse_pem
 
 log = logging.getLogger("carboy.error")
@@ -139,13 +139,24 @@ class Ordering:
         """Have the authority confirm one name."""
         document = self._client.post(url, None).document()
         name = _name_of(document)
+        if name not in self._names:
+            raise AcmeError(
+                f"The authority wants to confirm {name!r}, which was not ordered. Check"
+                " --acme-directory."
+            )
         if document.get("status") == "valid":
             log.info("%s: the authority has confirmed the name before.", name)
             return
         found = _challenge(document, kind)
         if document.get("status") != "pending" or found is None:
             raise ChallengeFailed(name, kind, _why_not(document, found))
-        served = answer(name, kind, str(found.get("token") or ""), self._client.signer)
+        token = str(found.get("token") or "")
+        if not is_token(token):  # it names a file
+            raise AcmeError(
+                f"The authority has sent {token!r} as the token of a challenge, which RFC 8555 does"
+                " not allow. Check --acme-directory."
+            )
+        served = answer(name, kind, token, self._client.signer)
         self._store.publish(served.file, served.data)
         try:
             log.info("%s: the authority checks the name by %s.", name, kind)

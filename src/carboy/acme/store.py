@@ -30,7 +30,7 @@ from urllib.parse import urlsplit
 
 from carboy.acme.lock import FileLock
 
-_token = re.compile(r"[A-Za-z0-9_-]{1,200}").fullmatch  # base64url (RFC 8555, section 8.3)
+is_token = re.compile(r"[A-Za-z0-9_-]{1,200}").fullmatch  # base64url (RFC 8555, section 8.3)
 _name = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}").fullmatch
 OLD = 24 * 3600.0  # seconds after which a challenge or half a file is left over from a crash
 
@@ -182,7 +182,7 @@ class Store:
 
     def response(self, token: str) -> bytes | None:
         """The response to http-01 for a token that a client names; None without one."""
-        if not _token(token):
+        if not is_token(token):
             return None
         try:
             return (self._challenges / token).read_bytes()

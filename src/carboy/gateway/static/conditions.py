@@ -29,13 +29,19 @@ def status_of(fields: Mapping[str, str], tag: str, modified: int) -> int:
         if limit is not None and modified > limit:
             return 412
     if (none := fields.get("if-none-match")) is not None:
-        if none.strip() == "*" or any(t == tag for _, t in _tags(none)):
+        if names_tag(none, tag):
             return 304
     elif (since := fields.get("if-modified-since")) is not None:
         limit = seconds(since)
         if limit is not None and modified <= limit:
             return 304
     return 200
+
+
+def names_tag(field: str, tag: str) -> bool:
+    """Whether an If-None-Match field names this tag, or all. W/ makes no difference (13.1.2)."""
+    tag = tag.removeprefix("W/")
+    return field.strip() == "*" or any(opaque == tag for _, opaque in _tags(field))
 
 
 def ranges_of(fields: Mapping[str, str], tag: str, modified: int, size: int) -> list[Range] | None:

@@ -23,6 +23,7 @@ from typing import Any
 from carboy.dates import http_date
 from carboy.gateway.interface import Answer, ChannelClosed, Gateway
 from carboy.gateway.request_fields import fields_of
+from carboy.gateway.static.conditions import names_tag
 from carboy.server.response_cache.detached import Detached
 from carboy.server.response_cache.recording import Recording, record
 from carboy.server.response_cache.rules import (
@@ -156,10 +157,13 @@ class CachingGateway:
         headers = [*kept.headers, ("Age", str(kept.age())), ("Cache-Status", how)]
         tag = next((value for name, value in kept.headers if name.lower() == "etag"), None)
         asked = fields_of(exchange.head).get("if-none-match")
-        if tag is not None and asked is not None and kept.status[:3] == "200":
-            known = {each.strip().removeprefix("W/") for each in asked.split(",")}
-            if tag.removeprefix("W/") in known or asked.strip() == "*":
-                return "304 Not Modified", _without_content(headers), b"", None
+        if (
+            tag is not None
+            and asked is not None
+            and kept.status[:3] == "200"
+            and names_tag(asked, tag)
+        ):
+            return "304 Not Modified", _without_content(headers), b"", None
         return kept.status, headers, kept.body, None
 
     def _unsafe(self, exchange: Any, key: Key) -> Answer:

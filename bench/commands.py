@@ -25,19 +25,28 @@ def carboy(target: str, port: int, threads: int | None) -> list[str]:
     return [str(carboy_command()), "run", target, "--port", str(port), "--no-access-log", *chosen]
 
 
-def carboy_static(target: str, port: int, threads: int | None) -> list[str]:
-    """Carboy with the folder of static files in front of the application."""
-    return _with_folder(*carboy(target, port, threads), "--static", "/static=$BENCH_STATIC")
+def carboy_static(scheme: str) -> Arguments:
+    """Arguments for Carboy with the folder of static files in front of the application."""
+    return _with_folder(
+        carboy_tls if scheme == "https" else carboy, "--static", "/static=$BENCH_STATIC"
+    )
 
 
-def carboy_static_tls(target: str, port: int, threads: int | None) -> list[str]:
-    return _with_folder(*carboy_tls(target, port, threads), "--static", "/static=$BENCH_STATIC")
+def granian_static(scheme: str) -> Arguments:
+    return _with_folder(
+        granian_tls if scheme == "https" else granian,
+        "--static-path-route", "/static", "--static-path-mount", "$BENCH_STATIC",
+    )  # fmt: skip
 
 
-def _with_folder(*command: str) -> list[str]:
-    """The command, with the variable in its last argument replaced by the shell."""
-    *words, last = command
-    return ["sh", "-c", f'exec "$@" "{last}"', "sh", *words]
+def _with_folder(server: Arguments, *options: str) -> Arguments:
+    """Arguments with further options; the shell replaces the variable in the last one."""
+
+    def arguments(target: str, port: int, threads: int | None) -> list[str]:
+        *words, last = *server(target, port, threads), *options
+        return ["sh", "-c", f'exec "$@" "{last}"', "sh", *words]
+
+    return arguments
 
 
 def carboy_tls(target: str, port: int, threads: int | None) -> list[str]:
@@ -85,23 +94,16 @@ def granian_tls(target: str, port: int, threads: int | None) -> list[str]:
     return [*command, *tls, name]
 
 
-def granian_static(target: str, port: int, threads: int | None) -> list[str]:
-    options = ["--static-path-route", "/static", "--static-path-mount", "$BENCH_STATIC"]
-    return _with_folder(*granian(target, port, threads), *options)
+def front(name: str) -> Callable[[str], Arguments]:
+    """Arguments for a scheme, of nginx or Caddy, which serve only static files."""
 
+    def of(scheme: str) -> Arguments:
+        def arguments(target: str, port: int, threads: int | None) -> list[str]:
+            return [sys.executable, "-m", "bench.fronts", name, str(port), scheme]
 
-def granian_static_tls(target: str, port: int, threads: int | None) -> list[str]:
-    options = ["--static-path-route", "/static", "--static-path-mount", "$BENCH_STATIC"]
-    return _with_folder(*granian_tls(target, port, threads), *options)
+        return arguments
 
-
-def front(name: str, scheme: str) -> Arguments:
-    """Arguments for nginx or Caddy, which serve only static files."""
-
-    def arguments(target: str, port: int, threads: int | None) -> list[str]:
-        return [sys.executable, "-m", "bench.fronts", name, str(port), scheme]
-
-    return arguments
+    return of
 
 
 def hypercorn_tls(target: str, port: int, threads: int | None) -> list[str]:

@@ -93,51 +93,22 @@ ON_PLAIN = (
     Server("cheroot", "cheroot", "plain", commands.cheroot, ("cheroot",)),
 )
 
-STATIC = (
-    Server("carboy-static", "Carboy --static", "plain", commands.carboy_static),
-    Server("granian-static", "granian, static", "plain", commands.granian_static, ("granian",)),
-    Server("nginx", "nginx", "plain", commands.front("nginx", "http"), programs=("nginx",)),
-    Server("caddy", "Caddy", "plain", commands.front("caddy", "http"), programs=("caddy",)),
-    Server(
-        "carboy-static-tls",
-        "Carboy --static, HTTPS",
-        "plain",
-        commands.carboy_static_tls,
-        scheme="https",
-    ),
-    Server(
-        "granian-static-tls",
-        "granian, static, HTTPS",
-        "plain",
-        commands.granian_static_tls,
-        ("granian",),
-        "https",
-    ),
-    Server(
-        "nginx-tls",
-        "nginx, HTTPS",
-        "plain",
-        commands.front("nginx", "https"),
-        scheme="https",
-        programs=("nginx",),
-    ),
-    Server(
-        "caddy-tls",
-        "Caddy, HTTPS",
-        "plain",
-        commands.front("caddy", "https"),
-        scheme="https",
-        programs=("caddy",),
-    ),
-    Server(
-        "hypercorn-tls",
-        "hypercorn, HTTPS",
-        "asgi",
-        commands.hypercorn_tls,
-        ("hypercorn", "uvloop"),
-        "https",
-    ),
+# Each is measured without and with TLS. Name, label, arguments for a scheme, modules, programs.
+STATIC = tuple(
+    Server(f"{name}{suffix}", f"{label}{over}", "plain", of(scheme), needs, scheme, programs)
+    for scheme, suffix, over in (("http", "", ""), ("https", "-tls", ", HTTPS"))
+    for name, label, of, needs, programs in (
+        ("carboy-static", "Carboy --static", commands.carboy_static, (), ()),
+        ("granian-static", "granian, static", commands.granian_static, ("granian",), ()),
+        ("nginx", "nginx", commands.front("nginx"), (), ("nginx",)),
+        ("caddy", "Caddy", commands.front("caddy"), (), ("caddy",)),
+    )
 )
+
+HYPERCORN_TLS = Server(
+    "hypercorn-tls", "hypercorn, HTTPS", "asgi", commands.hypercorn_tls,
+    ("hypercorn", "uvloop"), "https",
+)  # fmt: skip
 
 ON_FRAMEWORKS = (
     Server("carboy", "Carboy", "carboy", commands.carboy),
@@ -234,7 +205,8 @@ REALTIME = (
 )
 
 SERVERS = {
-    server.name: server for server in (*ON_PLAIN, *STATIC, *ON_FRAMEWORKS, *ON_ASGI, *REALTIME)
+    server.name: server
+    for server in (*ON_PLAIN, *STATIC, HYPERCORN_TLS, *ON_FRAMEWORKS, *ON_ASGI, *REALTIME)
 }
 
 

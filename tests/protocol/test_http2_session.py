@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carboy.protocol.errors import LocalProtocolError, RemoteProtocolError
-from carboy.protocol.http2 import codes
+from carboy.protocol.http2 import blocks, codes
 from carboy.protocol.http2.codes import Code, ConnectionFailed, frame
 from carboy.protocol.http2.events import Happened
 from carboy.protocol.http2.limits import Http2Limits
@@ -221,9 +221,10 @@ def test_equal_requests_get_heads_of_their_own() -> None:
 def test_the_urgency_of_a_request_can_be_changed() -> None:
     peer = Peer()
     assert peer.opened().urgency == 3
-    stream = peer.opened([*GET, ("priority", "u=1, i")], number=3)
-    assert stream.urgency == 1
-    peer.feed(frame(codes.PRIORITY_UPDATE, 0, 0, b"\0\0\0\3i,u=6"))
+    for number in (3, 5, 7):  # equal heads are made once
+        stream = peer.opened([*GET, ("priority", "u=1, i")], number=number)
+        assert stream.urgency == 1
+    peer.feed(frame(codes.PRIORITY_UPDATE, 0, 0, b"\0\0\0\7i,u=6"))
     assert stream.urgency == 6
 
 
@@ -484,6 +485,19 @@ def test_a_small_block_that_becomes_large_ends_the_connection() -> None:
     block = peer.block([*GET, *[("x", "y" * 3_000)] * 100])
     assert len(block) < 200
     assert peer.failure(frame(codes.HEADERS, 5, 3, block)) is CALM
+
+
+def test_a_table_larger_than_allowed_ends_the_connection() -> None:
+    size = blocks.integer(1000, 5, 0x20)  # RFC 7541, section 6.3
+    for allowed in (1000, 999):
+        peer = Peer(header_table=allowed)
+        peer.feed(frame(codes.SETTINGS, codes.ACK, 0, b""))
+        data = frame(codes.HEADERS, 5, 1, size + peer.block(GET))
+        if allowed == 1000:
+            (event,) = peer.feed(data)
+            assert event.what is Happened.OPENED
+        else:
+            assert peer.failure(data) is Code.COMPRESSION_ERROR
 
 
 def test_a_turn_reads_a_limited_number_of_frames() -> None:

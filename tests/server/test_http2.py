@@ -13,6 +13,8 @@ from carboy import Carboy, Response, request
 from carboy.net.tls_files import Pair
 from carboy.net.tls_server import TlsOptions, TlsServer
 from carboy.server.http2.choice import Http2Choice
+from carboy.server.settings import Settings
+from carboy.server.tls_setup import tls_server
 from certificates import Authority
 from http2_client import Http2Client, connected, http2, served_h2c, show
 from live_engine import served
@@ -89,6 +91,17 @@ def test_http_2_over_tls_is_chosen_by_alpn(tmp_path: Path) -> None:
     with served(show, wrap=tls) as live, connected(live, AUTHORITY.client()) as sock:
         assert sock.selected_alpn_protocol() == "h2"
         assert Http2Client(sock).get("/").body == b"HTTP/2 GET /  example.test "
+
+
+def test_http_2_can_be_turned_off(tmp_path: Path) -> None:
+    certificate, key = AUTHORITY.sign("localhost").write(tmp_path)
+    for chosen in (True, False):
+        settings = Settings(http2=Http2Choice(http2=chosen))
+        tls = tls_server(str(certificate), str(key), settings)
+        assert tls is not None
+        with served(show, wrap=tls, http2=chosen) as live:
+            with connected(live, AUTHORITY.client()) as sock:
+                assert sock.selected_alpn_protocol() == ("h2" if chosen else "http/1.1")
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, 3_000_000])

@@ -7,7 +7,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 from hyperframe.frame import GoAwayFrame, HeadersFrame, PingFrame, SettingsFrame
 
 from carboy import Carboy, Response, request, send_file
+from carboy.net.poller import WRITE
 from carboy.protocol.http2.session import FRAMES_A_TURN, Session
 from carboy.server.http2.pipe import Pipe, StreamSocket
 from carboy.server.responder import SLICE
@@ -37,23 +38,25 @@ def app_with(**views: Any) -> Carboy:
     return app
 
 
+def endless(closed: Callable[[], object]) -> Callable[[], Response]:
+    """A view whose response has no end; `closed` is called when its generator is."""
+
+    def made() -> Iterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 50_000
+        finally:
+            closed()
+
+    return lambda: Response(made())
+
+
 # --- cancelled
 
 
 def test_a_cancelled_response_closes_its_generator_and_no_other_request() -> None:
     closed = threading.Event()
-
-    def pieces() -> Response:
-        def made() -> Iterator[bytes]:
-            try:
-                while True:
-                    yield b"x" * 50_000
-            finally:
-                closed.set()
-
-        return Response(made())
-
-    with served_h2c(app_with(pieces=pieces)) as live, http2(live) as client:
+    with served_h2c(app_with(pieces=endless(closed.set))) as live, http2(live) as client:
         client.reading = False
         number = client.request(path="/pieces")
         client.until(lambda: len(client.replies[number].body) >= 60_000)
@@ -82,18 +85,7 @@ def test_a_view_sees_that_its_request_was_cancelled() -> None:
 
 def test_a_client_that_leaves_ends_all_its_requests() -> None:
     closed = threading.Barrier(3, timeout=60)
-
-    def pieces() -> Response:
-        def made() -> Iterator[bytes]:
-            try:
-                while True:
-                    yield b"x" * 50_000
-            finally:
-                closed.wait()
-
-        return Response(made())
-
-    with served_h2c(app_with(pieces=pieces)) as live:
+    with served_h2c(app_with(pieces=endless(closed.wait))) as live:
         with http2(live) as client:
             client.reading = False
             numbers = [client.request(path="/pieces") for _ in range(2)]
@@ -234,6 +226,36 @@ def test_a_response_that_is_not_read_costs_its_request_only() -> None:
         client.h2.increment_flow_control_window(1_000_000)
         client.flush()
         assert client.get().body == b"hello"
+
+
+def test_the_most_urgent_response_is_sent_first_when_the_client_reads_again() -> None:
+    def large() -> bytes:
+        return b"x" * 300_000
+
+    def waiting() -> int:
+        (pipe,) = live.engine.connections.values()
+        assert isinstance(pipe, Pipe)
+        return sum(each.interest == WRITE for each in list(pipe.streams.values()))
+
+    with (
+        served_h2c(app_with(large=large)) as live,
+        http2(live, INITIAL_WINDOW_SIZE=1_000_000) as client,
+    ):
+        client.reading = False
+        usual, late, urgent = (
+            client.request(path="/large", fields=[("priority", f"u={urgency}")])
+            for urgency in (3, 7, 1)
+        )
+        client.until(
+            lambda: sum(len(client.replies[each].body) for each in (usual, late, urgent)) == 65_535
+        )  # all that the window of the connection allows
+        eventually(lambda: waiting() == 3)
+        before = {number: len(client.replies[number].body) for number in (usual, late, urgent)}
+        client.h2.increment_flow_control_window(100)
+        client.flush()
+        client.until(lambda: len(client.replies[urgent].body) == before[urgent] + 100)
+        assert len(client.replies[usual].body) == before[usual]
+        assert len(client.replies[late].body) == before[late]
 
 
 @pytest.mark.parametrize(

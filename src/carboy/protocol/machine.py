@@ -26,7 +26,7 @@ from .errors import LocalProtocolError, RemoteProtocolError, content_too_large
 from .events import Data, Event, Fields, RequestHead, Signal
 from .head import HeadReader, quick_head, similar_head
 from .limits import Limits
-from .response import encode_status, ordinary_response, sized_head
+from .response import ordinary_response, sized_head
 from .states import Reading, Writing
 
 # Members by plain names: an Enum's attribute is looked up slowly on Python 3.11.
@@ -370,13 +370,7 @@ class Machine:
         return self._response_head(status, headers, extra, None)
 
     def _response_head(self, status: str, headers: Fields, extra: bytes, size: int | None) -> bytes:
-        if self.writing is not WAITING:
-            raise LocalProtocolError("There is no request that is still to be answered.")
-        status_line, code = encode_status(status)
-        if code < 200:
-            raise LocalProtocolError(
-                f"{status} is not a final response. Use a status of 200 or more."
-            )
+        status_line, code = response.final_status(status, self.writing)
         lines, length, options, extra = response.examined(headers, extra)
         # Nothing is refused below this line, so the state may change now.
         self._begin_response(code, length, size, options)

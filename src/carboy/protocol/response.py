@@ -151,6 +151,16 @@ def encode_status(status: str) -> Line:
     return entry
 
 
+def final_status(status: str, writing: Writing) -> Line:
+    """`encode_status` of the response to a request that has none yet. Raises LocalProtocolError."""
+    if writing is not Writing.WAITING:
+        raise LocalProtocolError("No request is waiting for a response.")
+    line = encode_status(status)
+    if line[1] < 200:
+        raise LocalProtocolError(f"{status} is not a final response. Use a status of 200 or more.")
+    return line
+
+
 def ordinary_response(
     status: str, headers: Fields, body: bytes, extra: bytes, size: int
 ) -> bytes | None:

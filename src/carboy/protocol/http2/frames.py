@@ -128,7 +128,7 @@ class Sender:
         self.frame(codes.WINDOW_UPDATE, 0, number, more.to_bytes(4))
 
     def can_send(self, stream: Stream) -> bool:
-        """Whether `send` would take something, or there is nothing to send."""
+        """Whether `send` would take something, or nothing is left to send."""
         segments = stream.segments
         if not segments or not segments[0][0]:
             return True

@@ -220,25 +220,26 @@ class Heads:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         # By the id of the pairs of a section. The pairs are kept, so that no others have that id.
-        self._known: dict[int, tuple[Pairs, RequestHead]] = {}
+        self._known: dict[int, tuple[Pairs, RequestHead, int]] = {}
 
-    def head(self, section: Section) -> RequestHead:
-        """The head of a section. Raises StreamFailed and RemoteProtocolError."""
+    def read(self, section: Section) -> tuple[RequestHead, int]:
+        """The head of a section, and its urgency. Raises StreamFailed and RemoteProtocolError."""
         pairs = section.pairs
         if not section.known or not section.ended:
-            return HeadReader(pairs, section.ended, self._limits).head()
+            return HeadReader(pairs, section.ended, self._limits).head(), _urgency_in(pairs)
         found = self._known.get(id(pairs))
         if found is None:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            found = pairs, HeadReader(pairs, True, self._limits).head()
-            self._known[id(pairs)] = found
-        head = found[1].__class__.__new__(found[1].__class__)
-        head.__dict__.update(found[1].__dict__)
-        return head
+            head = HeadReader(pairs, True, self._limits).head()
+            found = self._known[id(pairs)] = pairs, head, _urgency_in(pairs)
+        _, known, urgency = found
+        head = known.__class__.__new__(known.__class__)
+        head.__dict__.update(known.__dict__)
+        return head, urgency
 
 
-def urgency(pairs: Pairs) -> int:
+def _urgency_in(pairs: Pairs) -> int:
     """The urgency of a request with these fields."""
     for name, value in pairs:
         if name == b"priority":

@@ -52,7 +52,7 @@ class SectionReader:
         self._decoder.max_allowed_table_size = max(4096, http2.header_table)
         self._known: dict[bytes, Pairs] = {}
         self._known_at = 0  # changes of the table at that time
-        self.open = 0  # the stream of a section that is not complete; 0: there is none
+        self.open = 0  # the stream of a section that is not complete; 0: none is open
         self._flags = 0
         self._of_itself = False
         self._parts: list[bytes] = []

@@ -39,7 +39,7 @@ from .codes import (
 from .events import Event, Happened
 from .frames import FrameReader, Sender, unpadded
 from .limits import Budget, Http2Limits
-from .request import Heads, check_trailers, malformed, request_line, urgency, urgency_of
+from .request import Heads, check_trailers, malformed, request_line, urgency_of
 from .sections import Section, SectionReader
 from .stream import How, Stream
 
@@ -279,8 +279,8 @@ class Session:
         window_in = http2.window if self._acknowledged else max(http2.window, DEFAULT_WINDOW)
         stream = Stream(number, self._initial_window, window_in, self._limits.body)
         try:
-            stream.accept(self._heads.head(section))
-            stream.urgency = urgency(section.pairs)
+            head, stream.urgency = self._heads.read(section)
+            stream.accept(head)
             event = Event(Happened.OPENED, stream)
         except StreamFailed as error:
             stream.line = request_line(section.pairs)

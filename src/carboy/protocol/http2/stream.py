@@ -22,8 +22,8 @@ from ..states import Reading, Writing
 from . import blocks
 from .codes import CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, LEAST_FRAME, frame
 
-NOTHING, WAITING, LENGTH, UNTIL_CLOSE, BODILESS = (
-    Writing.NOTHING, Writing.WAITING, Writing.LENGTH, Writing.UNTIL_CLOSE, Writing.BODILESS,
+WAITING, LENGTH, UNTIL_CLOSE, BODILESS = (
+    Writing.WAITING, Writing.LENGTH, Writing.UNTIL_CLOSE, Writing.BODILESS,
 )  # fmt: skip
 ANSWERED = Writing.DONE
 DONE, CONTENT = Reading.DONE, Reading.LENGTH
@@ -66,7 +66,7 @@ class Stream:
         self.ended = False  # the client has ended the request
         self.finished = False  # the response has been sent to its end
         self.reset = False  # by either side
-        self.closed = False  # the session no longer counts it
+        self.closed = False  # the session has stopped counting it
         self.urgency = 3  # RFC 9218, section 4.1
         # [whole frames or content, bytes, the last of the response]
         self.segments: deque[list[int]] = deque()
@@ -194,13 +194,7 @@ class Stream:
         return self._response_head(status, headers, extra, None)
 
     def _response_head(self, status: str, headers: Fields, extra: bytes, size: int | None) -> bytes:
-        if self.writing is not WAITING:
-            raise LocalProtocolError("There is no request that is still to be answered.")
-        _, code = encode_status(status)
-        if code < 200:
-            raise LocalProtocolError(
-                f"{status} is not a final response. Use a status of 200 or more."
-            )
+        _, code = response.final_status(status, self.writing)
         lines, length, _, more = response.examined(headers, extra)
         # Nothing is refused below this line, so the state may change now.
         head = self.head

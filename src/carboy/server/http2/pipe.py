@@ -65,7 +65,7 @@ class Pipe(Connection):
         self.streams: dict[int, StreamConnection] = {}
         self.dirty = False  # the leader is about to look at it
         self.queued = False  # the leader is about to read the frames that the last turn has left
-        self.over = False  # requests are no longer read or answered
+        self.over = False  # requests are neither read nor answered
         # during a stop, in monotonic seconds
         self.announce_at = 0.0  # when it is announced, although requests run
         self.goodbye_at = 0.0  # when the last stream is named; 0.0: not announced yet

@@ -70,7 +70,7 @@ class Pipes:
         self.queue: deque[StreamConnection | Pipe] = deque()
         self.dirty: deque[Pipe] = deque()  # pipes with something to send or to end
         # What complete responses send is gathered until the end of the turn. Another thread leads
-        # soon if a request takes long, except if there is none.
+        # soon if a request takes long, unless the leader is the only thread.
         self.gathering = False
         self._stopping = False
         # of the engine
@@ -114,7 +114,7 @@ class Pipes:
         now = self.clock()
         pipe = Pipe(connection, session, self, now)
         self._connections[connection.fd] = pipe
-        connection.phase = CLOSED  # it is no longer used
+        connection.phase = CLOSED  # the pipe has taken its place
         self.all[pipe] = None
         pipe.announce_at = now + settings.idle_grace
         self._receive(pipe, rest, now)
@@ -396,7 +396,7 @@ class Pipes:
     # --- the only thread waits
 
     def serve_here(self, pipe: Pipe) -> None:
-        """Receive and send on the thread of a request, because there is no other one."""
+        """Receive and send on the thread of a request, because it is the only one."""
         with pipe.lock:
             pipe.transmit()
         if pipe.over:

@@ -143,6 +143,21 @@ def test_a_response_for_one_user_is_not_kept(kind: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_response_to_an_authorized_request_is_kept_only_if_the_view_says_so(kind: str) -> None:
+    site = Site(kind, 60)
+    first, second = (site.get(Authorization=f"Bearer {name}") for name in "ab")
+    assert (first.text, second.text) == ("response 1", "response 2")
+    assert "Cache-Control" not in second.headers
+    assert site.get().text == "response 3"
+    site.make = lambda number: (f"response {number}", {"Cache-Control": "public"})
+    assert site.get("/shared", Authorization="Bearer a").text == "response 4"
+    assert site.get("/shared", Authorization="Bearer b").text == "response 4"
+    site = Site(kind, 60, vary=["Authorization"])
+    found = [site.get(Authorization=f"Bearer {name}").text for name in "aba"]
+    assert found == ["response 1", "response 2", "response 1"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_stale_response_is_sent_instead_of_an_error(
     kind: str, later: Callable[[float], None], caplog: pytest.LogCaptureFixture
 ) -> None:

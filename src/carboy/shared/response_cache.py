@@ -3,7 +3,9 @@
 It is a shared cache with one rule of its own: the decorator gives the time. A response with
 Set-Cookie, of a request that used the session, with another status than 200, with
 `Cache-Control: no-store`, `private` or `no-cache`, with fields in Vary that the decorator does not
-name, or made in pieces is not kept.
+name, or made in pieces is not kept. If the request has an Authorization field, the response needs
+`public`, `s-maxage` or `must-revalidate` of the view (RFC 9111, section 3.5), or the decorator
+names the field.
 
 While one request makes the response of a key, others for the same key get the stale response, if
 there is one that may still be used, and otherwise wait.
@@ -37,6 +39,7 @@ OVERHEAD = 1024  # bytes of the objects of a kept response
 WAIT = 5.0  # seconds; a request waits for another one, and then calls the view itself
 METHODS = frozenset({"GET", "HEAD"})
 REFUSALS = frozenset({"no-store", "private", "no-cache"})
+SHARED = frozenset({"public", "s-maxage", "must-revalidate"})
 # They replace a response that stale-if-error allows to reuse (RFC 5861, section 4).
 ERRORS = frozenset({500, 502, 503, 504})
 
@@ -281,6 +284,7 @@ class Caching:
             or "Set-Cookie" in response.headers
             or any(each in control for each in REFUSALS)
             or not response.vary.as_set() <= set(self._names)
+            or not self._may_share(web.request, control)
             or web.used_session()
         ):
             return response
@@ -293,6 +297,14 @@ class Caching:
         if web.request.method == "GET":
             memory.keep(key, kept)
         return response.make_conditional(web.request)
+
+    def _may_share(self, asked: Any, control: str) -> bool:
+        """Whether other clients may get the response as well; `control` is that of the view."""
+        return (
+            "Authorization" not in asked.headers
+            or "authorization" in self._names
+            or any(each in control for each in SHARED)
+        )
 
     def _control(self) -> str:
         text = f"public, max-age={int(self._seconds)}"

@@ -382,6 +382,36 @@ def test_a_stale_response_is_sent_instead_of_an_error(
         assert live.ask().status == 500
 
 
+@pytest.mark.parametrize("way", ["pathsend", "zerocopysend"])
+def test_a_stale_response_is_sent_instead_of_an_error_page_in_a_file(
+    way: str, tmp_path: Path, later: Callable[[float], None]
+) -> None:
+    page = tmp_path / "error.html"
+    page.write_text("error")
+    statuses = [200, 500]
+    ended: list[int] = []
+
+    @only_http
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        status = statuses.pop(0)
+        await send(start(status, (b"cache-control", b"max-age=60, stale-if-error=600")))
+        if status == 200:
+            await send(body(b"page"))
+        elif way == "pathsend":
+            await send({"type": "http.response.pathsend", "path": str(page)})
+        else:
+            with page.open("rb") as file:
+                await send({"type": "http.response.zerocopysend", "file": file.fileno()})
+        ended.append(status)
+
+    with cached(app) as live:
+        assert live.ask().body == b"page"
+        eventually(lambda: live.figures["stored"])
+        later(70)
+        assert live.ask().body == b"page"
+        eventually(lambda: ended == [200, 500])
+
+
 # "asgi at once" blocks the loop, so no other request is read meanwhile.
 @pytest.mark.parametrize("kind", KINDS[:3])
 def test_requests_for_the_same_key_wait_for_one_call_of_the_view(kind: str) -> None:

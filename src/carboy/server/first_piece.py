@@ -15,7 +15,7 @@ def with_first_piece(answer: Answer) -> Answer:
     """The answer with the first piece of its body made; raises what the body raises until then.
 
     A generator runs none of its code before its first piece is asked for. If the head were sent
-    first, an error at the start of the generator could no longer become an error page.
+    first, an error at the start of the generator could not become an error page.
     A body that is complete, or a file for the kernel to send, is left as it is. The caller closes
     the answer, whether this raises or not.
     """

@@ -74,7 +74,7 @@ class File:
 
 
 class Changed(Exception):
-    """The file is no longer the one that was found."""
+    """The file has changed, or was replaced, since it was found."""
 
 
 def signature_of(status: os.stat_result) -> Signature:

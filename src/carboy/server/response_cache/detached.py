@@ -42,7 +42,7 @@ class Detached(ServerExchange):
         environ["wsgi.early_hints"] = _ignore
 
     def has_left(self) -> bool:
-        """False: there is no client."""
+        """False: the request has no client."""
         return False
 
     has_ended = client_gone = has_left
@@ -120,7 +120,7 @@ class MemoryChannel:
             raise ChannelClosed("The response is complete already.")
 
     def read(self) -> tuple[bytes, bool]:
-        """There is no body."""
+        """The request has no body."""
         self._check()
         return b"", False
 

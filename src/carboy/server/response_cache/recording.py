@@ -181,13 +181,18 @@ class RecordingChannel:
         self._inner.whole(*self._recording.whole(status, headers, body))
 
     def head(self, status: str, headers: Headers) -> None:
+        if not self._is_replaced(status):
+            self._inner.head(status, self._recording.head(status, headers))
+
+    def _is_replaced(self, status: str) -> bool:
+        """Send another response if there is one instead of a response with this status."""
         other = self._recording.instead(status)
-        if other is not None:
-            self._replaced = True
-            self._recording.give_up()
-            self._inner.whole(*other)
-            return
-        self._inner.head(status, self._recording.head(status, headers))
+        if other is None:
+            return False
+        self._replaced = True
+        self._recording.give_up()
+        self._inner.whole(*other)
+        return True
 
     def send(self, piece: bytes) -> None:
         if self._replaced:
@@ -196,15 +201,21 @@ class RecordingChannel:
         self._recording.piece(piece)
 
     def send_chunk(self, piece: bytes, chunk: bytes) -> None:
+        if self._replaced:
+            return
         self._inner.send_chunk(piece, chunk)
         self._recording.piece(piece)
 
     def file(self, status: str, headers: Headers, file: Any) -> None:
+        if self._is_replaced(status):
+            return
         headers = self._recording.head(status, headers)
         self._recording.give_up()
         self._inner.file(status, headers, file)
 
     def send_file(self, fd: int, offset: int, count: int) -> None:
+        if self._replaced:
+            return
         self._recording.give_up()
         self._inner.send_file(fd, offset, count)
 

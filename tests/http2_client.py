@@ -55,10 +55,10 @@ class Http2Client:
             validate_outbound_headers=False, normalize_outbound_headers=False,
         )  # fmt: skip
         self.h2 = h2.connection.H2Connection(config)
+        self.h2.initiate_connection()
         if settings:
             codes = h2.settings.SettingCodes
-            self.h2.local_settings.update({codes[key]: value for key, value in settings.items()})
-        self.h2.initiate_connection()
+            self.h2.update_settings({codes[key]: value for key, value in settings.items()})
         self.replies: dict[int, Reply] = {}
         self.reading = True
         self.goaways: list[Any] = []

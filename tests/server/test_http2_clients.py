@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hyperframe.frame import GoAwayFrame, HeadersFrame, PingFrame, SettingsFrame
+from hyperframe.frame import (
+    DataFrame,
+    GoAwayFrame,
+    HeadersFrame,
+    PingFrame,
+    SettingsFrame,
+    WindowUpdateFrame,
+)
 
 from carboy import Carboy, Response, request, send_file
 from carboy.net.poller import WRITE
@@ -325,6 +332,32 @@ def test_an_idle_connection_is_closed_with_goaway() -> None:
         while client.step():
             pass
         assert [goaway[1] for goaway in client.goaways] == [0]
+
+
+def test_a_thread_that_waits_goes_on_when_the_socket_takes_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("carboy.server.http2.pipe.SECOND", 600.0)  # it looks again only if told
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        write = start_response("200 OK", [("Content-Length", "8000000")])
+        for _ in range(80):
+            write(b"x" * 100_000)
+        return []
+
+    with served_h2c(app) as live, connected(live) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        sock.sendall(PREFACE + SettingsFrame(settings={4: 2**31 - 1}).serialize())
+        client = FrameClient(sock, preface=False)
+        # No window is opened while the response comes.
+        client.send(WindowUpdateFrame(0, 1_000_000_000), client.head(1))
+        client.next(HeadersFrame)
+        (pipe,) = live.engine.connections.values()
+        assert isinstance(pipe, Pipe)
+        eventually(lambda: pipe.full)
+        size = 0
+        while size < 8_000_000:
+            size += len(client.next(DataFrame).data)
 
 
 def test_a_client_that_does_not_read_is_not_read_either() -> None:

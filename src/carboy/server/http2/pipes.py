@@ -135,6 +135,8 @@ class Pipes:
         if flags & WRITE:
             with pipe.lock:
                 pipe.flush(False)
+                if not pipe.full:
+                    pipe.change.notify_all()
             self.look_at(pipe, wake=False)
             if not pipe.full:
                 self._writable(pipe)
@@ -366,6 +368,7 @@ class Pipes:
             pipe.session.go_away()
             pipe.transmit()
             pipe.over = True
+            pipe.change.notify_all()
         self._break_streams(pipe)
         self._end_if_done(pipe)
 

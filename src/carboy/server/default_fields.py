@@ -1,4 +1,4 @@
-"""The Server and Date fields of every response, formatted once a second, and HSTS over TLS."""
+"""The fields that the server adds: Server, Date and HSTS, formatted once a second, and lengths."""
 
 from __future__ import annotations
 

@@ -559,5 +559,5 @@ def test_the_access_log_has_one_line_with_the_status_101() -> None:
         assert websocket.ended()
         eventually(lambda: live.records)
         assert len(live.records) == 1
-        _, _, head, _, status, size, _ = live.records[0]
+        _, _, head, _, status, size, _, _ = live.records[0]
         assert (head.path, status, size) == ("/logged", 101, 4)

@@ -279,7 +279,7 @@ def test_the_log_gets_every_request_also_refused_ones() -> None:
         live.ask(b"GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         live.ask(b"NONSENSE\r\n\r\n")
         eventually(lambda: len(live.records) == 2)
-    (_, peer, head, _, status, data, seconds), refused = live.records
+    (_, peer, head, _, status, data, seconds, _), refused = live.records
     assert (peer, head.target, status, data) == ("127.0.0.1", "/a", 404, 12)
     assert 0 <= seconds < 20
     assert (refused[2], refused[4]) == (None, 400)

@@ -74,7 +74,7 @@ def test_bytes_come_back_and_the_log_has_one_line(poller: str, post: Any) -> Non
             client.sock.shutdown(socket.SHUT_WR)
             assert client.rest() == b""
         eventually(lambda: live.records and not live.engine.connections)
-        ((_, _, head, _, status, size, seconds),) = live.records
+        ((_, _, head, _, status, size, seconds, _),) = live.records
         assert (head.request_line(), status, size) == ("GET / HTTP/1.1", 101, 300_011)
         assert seconds > 0
         assert made[0].got == ["ended"]

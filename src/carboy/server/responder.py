@@ -465,9 +465,8 @@ class Responder:
             code = int(status[:3])
             if exchange.head.method == "HEAD" or code in (204, 205, 304):
                 size = 0  # the content is not sent
-            self.access(
-                (time.time(), peer[0] if peer else "", exchange.head, "", code, size, seconds)
-            )
+            client = peer[0] if peer else ""
+            self.access((time.time(), client, exchange.head, "", code, size, seconds, exchange))
 
     def record_refusal(self, connection: Connection, error: RemoteProtocolError) -> None:
         """Hand the access log its record of a request that was refused before it was complete."""
@@ -476,7 +475,7 @@ class Responder:
             peer = connection.peer[0] if connection.peer else ""
             seconds = time.monotonic() - connection.since
             line = machine.request_line
-            self.access((time.time(), peer, None, line, error.status, 0, seconds))
+            self.access((time.time(), peer, None, line, error.status, 0, seconds, None))
 
 
 def _nothing(exchange: ServerExchange) -> None:

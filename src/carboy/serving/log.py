@@ -85,7 +85,7 @@ def moment(seconds: float) -> str:
 
 def line_of(record: Record) -> str:
     """The access line of a request that was answered or refused."""
-    when, peer, head, fallback, status, _, _ = record
+    when, peer, head, fallback, status, *_ = record
     if head is None:
         line = without_secrets(fallback)
     else:

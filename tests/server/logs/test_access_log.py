@@ -40,11 +40,11 @@ BLOCK = b'Host: x\r\nReferer: http://a/\r\nUser-Agent: curl "x"\r\n'
 def record(target: str = "/a?b=1", status: int = 200, sent: int = 12) -> Record:
     path, _, query = target.partition("?")
     head = RequestHead("GET", target, path, query, 1, "x", BLOCK)
-    return (1700000000.25, "192.0.2.7", head, "", status, sent, 0.0123456)
+    return (1700000000.25, "192.0.2.7", head, "", status, sent, 0.0123456, None)
 
 
 def refused(line: str) -> Record:
-    return (1700000000.25, "192.0.2.7", None, line, 400, 30, 0.0)
+    return (1700000000.25, "192.0.2.7", None, line, 400, 30, 0.0, None)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def test_no_format_writes_it(form: Callable[[Record], str]) -> None:
     block = f"Host: x\r\nReferer: http://x{target}\r\n".encode()
     head = RequestHead("GET", target, "/a", target.partition("?")[2], 1, "x", block)
     for whole in (head, None):
-        line = form((1700000000.25, "127.0.0.1", whole, f"GET {target}", 200, 1, 0.1))
+        line = form((1700000000.25, "127.0.0.1", whole, f"GET {target}", 200, 1, 0.1, None))
         assert "PIN" not in line
         assert "KEY" not in line
         assert "__debugger__=yes" in line

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from carboy.dates import MONTHS
 from carboy.protocol.events import RequestHead
@@ -23,9 +23,13 @@ from carboy.server.logs.debugger_secrets import without_secrets
 from carboy.server.logs.output import STANDARD, LogFile, Output, colours_wanted, standard
 from carboy.server.logs.writer import Writer
 
+if TYPE_CHECKING:
+    from carboy.server.exchange import ServerExchange
+
 # (seconds since the epoch, client, head or None, the received part of the request line without a
-#  head, status, bytes of content sent, seconds taken)
-Record = tuple[float, str, RequestHead | None, str, int, int, float]
+#  head, status, bytes of content sent, seconds taken, exchange). A request that was refused before
+#  its head was complete has no exchange.
+Record = tuple[float, str, RequestHead | None, str, int, int, float, "ServerExchange | None"]
 
 
 class RequestLog(Protocol):
@@ -84,7 +88,7 @@ class Common:
         self._moment = ""
 
     def __call__(self, record: Record) -> str:
-        when, peer, head, fallback, status, sent, seconds = record
+        when, peer, head, fallback, status, sent, seconds, _ = record
         line = escape(request_line(head, fallback)) or "-"
         extra = ""
         if self.combined:
@@ -110,7 +114,7 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 def as_json(record: Record) -> str:
     """A JSON object on one line; time in UTC (RFC 3339), seconds as a number."""
-    when, peer, head, fallback, status, sent, seconds = record
+    when, peer, head, fallback, status, sent, seconds, _ = record
     line: dict[str, Any] = {
         "time": f"{_utc(int(when))}.{int(when % 1 * 1e6):06}Z",
         "peer": peer,
@@ -141,7 +145,7 @@ class Pretty:
         self.colour = colour
 
     def __call__(self, record: Record) -> str:
-        when, peer, head, fallback, status, sent, seconds = record
+        when, peer, head, fallback, status, sent, seconds, _ = record
         moment = time.strftime("%H:%M:%S", time.localtime(when))
         target = without_secrets(head.target if head else fallback)
         line = f"{head.method:<7} {escape(target)}" if head else escape(target) or "-"

@@ -21,6 +21,7 @@ from typing import Any
 
 PATIENCE = 60.0  # seconds, far more than anything takes, so that only a hang fails
 # Variables that are read when a process starts.
+PLATFORM = ("PORT", "HOST", "WEB_CONCURRENCY")  # what hosting platforms set
 AT_THE_START = ("PYTHON", "LANG", "LC_", "TZ", "LD_", "MALLOC_")
 URL = re.compile(r"https?://(\[[^\]]+\]|[^:/\s]+):(\d+)\b")
 
@@ -54,7 +55,9 @@ class Running:
         fresh: bool = False,
         **options: Any,
     ) -> None:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("CARBOY_", "FLASK_"))}
+        ours = ("CARBOY_", "FLASK_")
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+        clean = {k: v for k, v in clean.items() if k not in PLATFORM}
         clean |= {"PYTHONUNBUFFERED": "1", "PYTHONPATH": "", **(env or {})}
         plain = command == ("-m", "carboy") and args[:1] in (("run",), ("dev",)) and not options
         self.process: Any

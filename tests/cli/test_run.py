@@ -20,7 +20,7 @@ from carboy.cli.main import make_group
 from carboy.cli.options import listening, names_of, tuning
 from carboy.server.processes.worker import Plan
 from carboy.server.settings import names_of_settings
-from running import PATIENCE, Running, die_with_parent
+from running import PATIENCE, PLATFORM, Running, die_with_parent
 
 SERVING = Path(__file__).resolve().parents[2] / "docs" / "serving.md"
 HELLO = """
@@ -36,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "app.py").write_text(HELLO)
     monkeypatch.chdir(tmp_path)
     for name in list(os.environ):
-        if name.startswith(("CARBOY_", "FLASK_")):
+        if name.startswith(("CARBOY_", "FLASK_")) or name in PLATFORM:
             monkeypatch.delenv(name)
     return tmp_path
 

@@ -77,3 +77,17 @@ def test_process_1_reloads_and_survives_code_that_does_not_load(folder: Path) ->
         assert children(server.pid) == {first}
         os.kill(first, signal.SIGTERM)
         server.process.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("how", [(), ("--no-supervisor",)])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_a_signal_ends_process_1_while_the_application_loads(
+    folder: Path, how: tuple[str, ...], number: int
+) -> None:
+    # The kernel drops signals to process 1 that have no handler.
+    (folder / "service.py").write_text("import os, time\nos.write(1, b'loads\\n')\ntime.sleep(600)")
+    with started(folder, *how) as server:
+        server.line("loads")
+        (first,) = children(server.pid)
+        os.kill(first, number)
+        server.process.wait(PATIENCE)

@@ -28,8 +28,9 @@ class Banner:
     of the methods are called while a signal is handled.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, more: Sequence[str] = ()) -> None:
         self.name = name
+        self.more = more  # further lines
         self.output = standard(sys.stderr, 2)
         self.colour = colours_wanted(self.output)
         self._announced = False
@@ -62,7 +63,8 @@ class Banner:
         return [
             f"{self.style(title, '1;36')} is serving {self.style(self.name, '1')}",
             *(self.style(place, "1;4") for place in self._places(sockets, plan)),
-            *(self.style(line, "2") for line in [*certificate_lines(plan), trust_line(plan)]),
+            *(self.style(line, "2") for line in certificate_lines(plan)),
+            *(self.style(line, "2") for line in [trust_line(plan), *self.more]),
             self.style(f"{processes} × {crew}, Python {platform.python_version()}", "2")
             + self.style(f", pid {os.getpid()}", "2"),
             self.style("Press Ctrl+C to stop", "2"),

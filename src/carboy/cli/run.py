@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from carboy.acme.settings import AcmeSettings, acme_settings
-from carboy.cli import mounts
+from carboy.cli import mounts, platform_variables
 from carboy.cli.application import chosen_app, load_or_explain
 from carboy.cli.banner import Banner
 from carboy.cli.completion import complete
@@ -50,7 +50,8 @@ def run(ctx: click.Context, /, app: str | None, mount: mounts.Mounted, **values:
     folder.
 
     Every option can also be set by an environment variable (CARBOY_PORT=80) or by a key of
-    [tool.carboy] in pyproject.toml. A SIZE is a number of bytes: 4096, 512k, 10m.
+    [tool.carboy] in pyproject.toml. A SIZE is a number of bytes: 4096, 512k, 10m. Platforms set
+    PORT, HOST and WEB_CONCURRENCY (workers); with PORT, the default host is 0.0.0.0.
 
     SIGHUP loads the application again without losing a connection. SIGTERM and Ctrl+C stop
     the server gracefully, with exit code 0. A second Ctrl+C stops it at once.
@@ -58,6 +59,8 @@ def run(ctx: click.Context, /, app: str | None, mount: mounts.Mounted, **values:
     name = chosen_app(ctx, app, optional=bool(mount or values["static"]))
     os.environ[FROM_CLI] = "true"
     atexit.register(ignore)
+    insisted = platform_variables.insisted(ctx)
+    used = platform_variables.apply(values, insisted, os.environ)
     try:
         plan = make_plan(values)
     except (ValueError, TypeError) as problem:
@@ -65,7 +68,8 @@ def run(ctx: click.Context, /, app: str | None, mount: mounts.Mounted, **values:
     try:
         refuse_debug_in_public(plan.addresses)
         interface = plan.settings.interface
-        banner = Banner(mounts.shown(name, mount) or ", ".join(values["static"]))
+        shown = mounts.shown(name, mount) or ", ".join(values["static"])
+        banner = Banner(shown, platform_variables.lines(used))
         code = start(plan, lambda: load_or_explain(name, interface, mount), banner)
     except (BindError, CannotFork, ValueError, TypeError) as problem:
         raise click.ClickException(str(problem)) from None

@@ -22,6 +22,7 @@ from carboy.server.crew import Crew
 from carboy.server.disconnects import has_disconnected, has_left
 from carboy.server.dispatch_times import BRIEF, DispatchTimes, since, usage, used_by
 from carboy.server.exchange import ServerExchange
+from carboy.server.machine import usable_cpus
 from carboy.server.queueing import (
     ANY_THREAD,
     CPU_THREAD,
@@ -33,7 +34,7 @@ from carboy.server.queueing import (
     WaitsFor,
 )
 from carboy.server.responder import CLIENT_LEFT, TEXT, Responder
-from carboy.server.settings import Settings, usable_cpus
+from carboy.server.settings import Settings
 from carboy.server.streams import Streams
 
 UNAVAILABLE = "503 Service Unavailable"

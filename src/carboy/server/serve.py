@@ -17,6 +17,7 @@ from carboy.server import descriptors
 from carboy.server.beside_tls import HTTPS, redirects
 from carboy.server.bind import Address, from_host, parse_bind
 from carboy.server.logs.error_log import ERROR_LOGGER
+from carboy.server.machine import usable_cpus
 from carboy.server.processes import child, load_check
 from carboy.server.processes.generations import Generations
 from carboy.server.processes.health import Health
@@ -24,7 +25,7 @@ from carboy.server.processes.relay import SupervisorRelay, export
 from carboy.server.processes.start_methods import Fork
 from carboy.server.processes.supervisor import Supervisor
 from carboy.server.processes.worker import Announcer, Load, Plan, Worker
-from carboy.server.settings import Settings, usable_cpus, with_values
+from carboy.server.settings import Settings, with_values
 from carboy.server.tls_setup import tls_fields
 
 HOST = "127.0.0.1"

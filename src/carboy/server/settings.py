@@ -8,7 +8,6 @@ under the heading above it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from difflib import get_close_matches
@@ -22,6 +21,7 @@ from carboy.protocol.websocket.origins import Origins
 from carboy.relay.frames import LARGEST_DATA
 from carboy.server.compression import Compression
 from carboy.server.http2.choice import Http2Choice
+from carboy.server.machine import usable_cpus
 from carboy.server.response_cache.setup import ResponseCache
 from carboy.server.setting import (
     APPLICATION,
@@ -44,13 +44,6 @@ SLOW = ("disconnect", "skip")
 POLLERS = ("auto", "epoll", "selectors")
 TLS_VERSIONS = ("1.2", "1.3")
 CLIENT_CERT = ("required", "optional")
-
-
-def usable_cpus() -> int:
-    """Number of processors this process may use: its affinity where the system has one."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0)) or 1
-    return os.cpu_count() or 1
 
 
 def default_threads() -> int:

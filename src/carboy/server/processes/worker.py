@@ -32,6 +32,7 @@ from carboy.server.logs import Logs
 from carboy.server.logs.access_log import RequestLog
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.logs.writer import Writer
+from carboy.server.machine import usable_cpus
 from carboy.server.processes import stacks
 from carboy.server.processes.forced_exit import ForcedExit
 from carboy.server.processes.generations import KILL_DELAY
@@ -41,7 +42,7 @@ from carboy.server.processes.load_check import LoadCheck, this_program
 from carboy.server.processes.orphan_timer import OrphanTimer
 from carboy.server.processes.stuck import beat_interval
 from carboy.server.response_cache.setup import with_cache
-from carboy.server.settings import Settings, usable_cpus
+from carboy.server.settings import Settings
 from carboy.server.signals import (
     Handlers,
     Interrupts,

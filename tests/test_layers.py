@@ -219,6 +219,7 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
         "carboy.acme.prepare": "Loads OpenSSL; needed only with --domain.",
         "carboy.acme.store": "Loads OpenSSL; needed only with --domain.",
         "carboy.net.tls": "Loads OpenSSL; needed only with ssl_context.",
+        "carboy.net.tls_alpn": "Loads OpenSSL; needed only with ssl_context.",
         "carboy.net.tls_files": "Loads OpenSSL; needed only with a certificate.",
         "carboy.net.tls_server": "Loads OpenSSL; needed only with a certificate.",
     },

@@ -27,6 +27,7 @@ from carboy.cli.dev import portable as portable_dev
 from carboy.cli.dev.file_changes import OFTEN, FileChangeHandler
 from carboy.dev.reload.rules import Change, Kind
 from carboy.server.bind import BindError
+from http2_client import Http2Client
 from running import PATIENCE, Running, alive, await_gone
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -262,6 +263,23 @@ def test_a_local_authority_is_created_once(folder: Path, tmp_path: Path) -> None
             connection.request("GET", "/")
             assert connection.getresponse().read() == b"debug True"
             connection.close()
+
+
+@pytest.mark.parametrize("options", [(), ("--no-warm",)], ids=["warm", "portable"])
+def test_browsers_use_http_2_over_tls(
+    folder: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    env = {"CARBOY_AUTHORITY": str(tmp_path / "kept")}
+    with developing(folder, "--tls", *options, env=env) as server:
+        port = int(server.line("https://127.0.0.1:").rpartition(":")[2].strip().rstrip("/"))
+        context = ssl.create_default_context(cafile=str(tmp_path / "kept" / "authority.pem"))
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        with (
+            socket.create_connection(("127.0.0.1", port), PATIENCE) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as sock,
+        ):
+            assert sock.selected_alpn_protocol() == "h2"
+            assert Http2Client(sock).get(scheme="https").body == b"debug True"
 
 
 def test_a_name_without_an_application_ends_the_command(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from carboy.net.tls_files import Pair
 from carboy.net.tls_server import TlsOptions, TlsServer
 from carboy.server.http2.choice import Http2Choice
 from carboy.server.settings import Settings
-from carboy.server.tls_setup import tls_server
+from carboy.server.tls_setup import tls_fields, tls_server
 from certificates import Authority
 from http2_client import Http2Client, connected, http2, served_h2c, show
 from live_engine import served
@@ -102,6 +103,14 @@ def test_http_2_can_be_turned_off(tmp_path: Path) -> None:
         with served(show, wrap=tls, http2=chosen) as live:
             with connected(live, AUTHORITY.client()) as sock:
                 assert sock.selected_alpn_protocol() == ("h2" if chosen else "http/1.1")
+
+
+def test_a_context_given_to_serve_chooses_http_2(tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*AUTHORITY.sign("localhost").write(tmp_path))
+    wrap = tls_fields(context, (), (), Settings())["wrap"]
+    with served(show, wrap=wrap) as live, connected(live, AUTHORITY.client()) as sock:
+        assert sock.selected_alpn_protocol() == "h2"
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, 3_000_000])

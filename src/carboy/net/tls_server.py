@@ -23,6 +23,7 @@ from typing import Any
 
 from carboy.net.certificate_error import CertificateError
 from carboy.net.tls import TlsStream, context_of
+from carboy.net.tls_alpn import HTTP_1, offer
 from carboy.net.tls_challenge import ChallengeStream, FindChallenge
 from carboy.net.tls_facts import note_pem
 from carboy.net.tls_files import Identity, Pair, read, read_password
@@ -35,7 +36,6 @@ CIPHERS = (
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 )
-PROTOCOLS = ("http/1.1",)
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 VERIFY = {"optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 LOOK_EVERY = 2.0  # seconds between two looks at the files
@@ -55,7 +55,7 @@ class TlsOptions:
     client_cert: str = "required"
     kept: str = ""  # file of a certificate that this program renews
     challenges: FindChallenge | None = None  # answers of tls-alpn-01
-    protocols: tuple[str, ...] = PROTOCOLS  # by ALPN (RFC 7301), the best first
+    protocols: tuple[str, ...] = HTTP_1  # by ALPN (RFC 7301), the best first
 
     def files(self) -> list[str]:
         """Every file that is read."""
@@ -185,8 +185,10 @@ class TlsServer:
         return f"{shown or 'no names'} ({in_days(self.days_left())})"
 
 
-def tls_of(given: Any) -> tuple[TlsServer | None, ssl.SSLContext | None]:
-    """The TLS for a value of `ssl_context=`, and its context; see `context_of`.
+def tls_of(
+    given: Any, protocols: tuple[str, ...] = HTTP_1
+) -> tuple[TlsServer | None, ssl.SSLContext | None]:
+    """The TLS for a value of `ssl_context=`, and its context; see `context_of` and `offer`.
 
     Only the files of a certificate are loaded again when they change; there is no TlsServer for
     other values, and none for files that only `context_of` can use, such as an encrypted key whose
@@ -195,10 +197,13 @@ def tls_of(given: Any) -> tuple[TlsServer | None, ssl.SSLContext | None]:
     if isinstance(given, TlsServer):
         return given, given.contexts.default
     context = context_of(given)
+    if context is not None:
+        offer(context, protocols)
     if isinstance(given, tuple) and len(given) <= 2:
         files = [None if each is None else str(Path(each).absolute()) for each in given]
         try:
-            server = TlsServer(TlsOptions(pairs=(Pair(str(files[0]), *files[1:]),)))
+            pairs = (Pair(str(files[0]), *files[1:]),)
+            server = TlsServer(TlsOptions(pairs=pairs, protocols=protocols))
         except CertificateError:
             return None, context
         return server, server.contexts.default

@@ -34,11 +34,15 @@ def tls_fields(
     if cert or key or acme:
         raise ValueError("ssl_context excludes cert, key and domain. Leave out one of them.")
     from carboy.net.tls import context_of, wrapper
+    from carboy.net.tls_alpn import offer
 
     if isinstance(ssl_context, tuple) and 1 <= len(ssl_context) <= 2:
         files = [str(each) for each in ssl_context if each is not None]
         return {"tls": tls_server(files[0], files[1:], settings, password_file)}
-    return {"wrap": wrapper(context_of(ssl_context))}
+    context = context_of(ssl_context)
+    if context is not None:
+        offer(context, settings.http2.protocols())
+    return {"wrap": wrapper(context)}
 
 
 def tls_server(
@@ -59,7 +63,7 @@ def tls_server(
         _refuse_without_certificate(keys, settings)
         return None
     from carboy.net.tls_files import Pair, has_key
-    from carboy.net.tls_server import PROTOCOLS, TlsOptions, TlsServer
+    from carboy.net.tls_server import TlsOptions, TlsServer
 
     alone = [file for file in certs if not has_key(file)]
     if len(keys) != len(alone):
@@ -79,7 +83,7 @@ def tls_server(
             client_cert=settings.client_cert,
             kept=kept,
             challenges=None if store is None else store.challenge_certificate,
-            protocols=(*(("h2",) if settings.http2.http2 else ()), *PROTOCOLS),
+            protocols=settings.http2.protocols(),
         )
     )
 

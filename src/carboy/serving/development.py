@@ -17,7 +17,7 @@ from carboy.net.tls import problem_of
 from carboy.net.tls_server import tls_of
 from carboy.serving.handler import WSGIRequestHandler
 from carboy.serving.log import _ansi_style
-from carboy.serving.wsgi_server import BaseWSGIServer, make_server, servable
+from carboy.serving.wsgi_server import BaseWSGIServer, http2_for, make_server, servable
 from carboy.werkzeug_log import _log
 
 __all__ = ["is_running_from_reloader", "run_simple"]
@@ -76,7 +76,7 @@ def run_simple(
     around = partial(_with_tools, hostname, static_files, use_debugger, use_evalex)
     application = with_middleware(application, around)
     again = is_running_from_reloader()
-    ssl_context = _loaded(ssl_context)
+    ssl_context = _loaded(ssl_context, http2_for(request_handler).protocols())
     _check_channels()
     server = make_server(
         hostname,
@@ -98,10 +98,10 @@ def run_simple(
         server.serve_forever()
 
 
-def _loaded(ssl_context: Any) -> Any:
+def _loaded(ssl_context: Any, protocols: tuple[str, ...]) -> Any:
     """The TLS of a certificate's files. If they cannot be loaded, the process ends."""
     try:
-        server, context = tls_of(ssl_context)
+        server, context = tls_of(ssl_context, protocols)
         return server or context
     except OSError as problem:
         if not isinstance(ssl_context, tuple):

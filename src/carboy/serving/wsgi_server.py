@@ -19,11 +19,13 @@ from carboy.gateway import for_application, with_middleware
 from carboy.gateway.callables import is_asgi
 from carboy.gateway.interface import Gateway, StartFailed
 from carboy.net.tls import wrapper
+from carboy.net.tls_alpn import offer
 from carboy.net.tls_server import TlsServer, tls_of
 from carboy.server import bind as binding
 from carboy.server.bind import Address, BindError, from_host
 from carboy.server.engine import Engine
-from carboy.server.listening import ListenerPolicy
+from carboy.server.http2.choice import Http2Choice
+from carboy.server.listening import ListenerPolicy, Wrap
 from carboy.server.logs import Logs
 from carboy.server.logs.access_log import Record
 from carboy.server.processes.worker import Plan, Worker
@@ -110,13 +112,13 @@ class BaseWSGIServer:
         self.app = servable(app, handler)
         self.host = host
         self.passthrough_errors = passthrough_errors
-        _, self.ssl_context = self._own = tls_of(ssl_context)
         self.RequestHandlerClass = handler
         # A thread that calls shutdown() waits for the end. As in Werkzeug, the application decides
         # which proxies it trusts.
-        self.settings = Settings(idle_grace=0.0, trust=UNTOUCHED)
+        self.settings = Settings(idle_grace=0.0, trust=UNTOUCHED, http2=http2_for(handler))
         if not self.multithread:
             self.settings = replace(self.settings, threads=1)
+        _, self.ssl_context = self._own = tls_of(ssl_context, self.settings.http2.protocols())
         self.access_log = True
         self.access_log_format = LOGGER
         self.access_log_skip: str | None = None
@@ -263,7 +265,7 @@ class BaseWSGIServer:
             access_log_skip=self.access_log_skip,
             make_access_log=LoggerAccess if self.access_log_format == LOGGER else None,
             tls=self._watched_tls(),
-            wrap=wrapper(self.ssl_context),
+            wrap=self._wrap(),
             gateway=self._gateway,
             trace=self.trace,
         )
@@ -272,6 +274,11 @@ class BaseWSGIServer:
         """The TLS whose files are watched; None if another `ssl_context` was assigned."""
         server, context = self._own
         return server if self.ssl_context is context else None
+
+    def _wrap(self) -> Wrap | None:
+        if self.ssl_context is not None and self.ssl_context is not self._own[1]:
+            offer(self.ssl_context, self.settings.http2.protocols())
+        return wrapper(self.ssl_context)
 
     def _gateway(self, app: Any) -> Gateway:
         inner: Gateway
@@ -359,6 +366,11 @@ class BaseWSGIServer:
             with self._lock:
                 self._stop, self._stop_asked = None, False
             self._done.set()
+
+
+def http2_for(handler: Any) -> Http2Choice:
+    """HTTP/2 as `carboy run` has it. A `request_handler` is written for requests of HTTP/1.1."""
+    return Http2Choice() if handler is None else Http2Choice(http2=False)
 
 
 def servable(app: Any, handler: Any = None) -> Any:

@@ -39,7 +39,9 @@ from carboy.dev.requests import Store
 from carboy.engine_url import VARIABLE, check_channels
 from carboy.net.certificates import AuthorityError, how_to_trust, local_context, validity_problem
 from carboy.net.tls import context_of, load_ssl_context, problem_of, wrapper
+from carboy.net.tls_alpn import offer
 from carboy.server.bind import BindError
+from carboy.server.http2.choice import Http2Choice
 from carboy.server.processes.development import DevelopmentSupervisor
 from carboy.server.processes.template import Templates
 from carboy.server.processes.worker import Plan
@@ -238,8 +240,8 @@ def _load_certificate(certificate: str, key: str) -> ssl.SSLContext:
 
 def _wrap(certificate: Any) -> Any:
     context = context_of(certificate)
-    if isinstance(context, ssl.SSLContext):
-        context.set_alpn_protocols(["http/1.1"])
+    if context is not None:
+        offer(context, Http2Choice().protocols())
     return wrapper(context)
 
 

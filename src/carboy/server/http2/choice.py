@@ -37,3 +37,7 @@ class Http2Choice:
         for name in ("http2", "h2c"):
             if getattr(self, name) and not http2_installed():
                 raise ValueError(f"--{name} needs a package. Use: pip install carboy[http2].")
+
+    def protocols(self) -> tuple[str, ...]:
+        """The protocols that clients are offered over TLS, the best first."""
+        return ("h2", "http/1.1") if self.http2 else ("http/1.1",)

@@ -130,10 +130,12 @@ class TlsStream:
                 return socket.socket.recv(_plain_socket(self.sock), size)
             self._shake_hands()
         try:
-            data = self.sock.recv(size)
-            while left := self.sock.pending():
-                data += self.sock.recv(left)
+            data: bytes = self._read(size)
+            while left := self._pending():
+                data += self._read(left)
             return data
+        except ssl.SSLEOFError:
+            return b""  # the client has closed without close_notify, as many do
         except ssl.SSLWantReadError:
             raise BlockingIOError from None
         except ssl.SSLWantWriteError:
@@ -151,6 +153,7 @@ class TlsStream:
         # Read by the only thread that uses the TLS state. Others may ask for it later.
         self.facts = facts_of(self.sock)
         self.protocol = self.sock.selected_alpn_protocol()
+        self._read, self._write, self._pending = _methods(self.sock)
         self._phase = OPEN
 
     def _look_at_first_bytes(self) -> None:
@@ -170,11 +173,13 @@ class TlsStream:
             return socket.socket.send(_plain_socket(self.sock), data)
         if self._phase is NEW or self._phase is HANDSHAKE:
             raise ConnectionError("A response cannot be sent before the handshake.")
-        view = memoryview(data)
         sent = 0
         try:
+            if 0 < len(data) <= PIECE:  # nearly every response
+                return self._write(data)
+            view = memoryview(data)
             while sent < len(view):
-                sent += self.sock.send(view[sent : sent + PIECE])
+                sent += self._write(view[sent : sent + PIECE])
         except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
             if not sent:
                 raise BlockingIOError from None
@@ -220,6 +225,18 @@ class TlsStream:
 def _shutdown(sock: ssl.SSLSocket, how: int) -> None:
     # Not SSLSocket's own method: it drops the TLS state that another thread may be using.
     socket.socket.shutdown(_plain_socket(sock), how)
+
+
+def _methods(sock: Any) -> tuple[Callable[[int], bytes], Callable[[Any], int], Callable[[], int]]:
+    """The methods that read, write and count what OpenSSL still has.
+
+    Those of SSLSocket call the ones of `_sslobj`, after checks that cost as much as the record
+    itself, and that this class makes (2 to 3 µs a request).
+    """
+    state = getattr(sock, "_sslobj", None)
+    if state is None:  # a socket of another library
+        return sock.recv, sock.send, sock.pending
+    return state.read, state.write, state.pending
 
 
 def _plain_socket(sock: ssl.SSLSocket) -> socket.socket:

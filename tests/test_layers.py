@@ -179,7 +179,12 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
     "carboy.cli.locate": {
         "carboy.cli.tracebacks": "Only an error needs it; it loads parts of the debugger."
     },
-    "carboy.cli.run": {"carboy.compat": "Needed only with --flask."},
+    "carboy.cli.run": {
+        "carboy.compat": "Needed only with --flask.",
+        "carboy.cli.configuration.check": "Needed only with --check-config.",
+        "carboy.cli.configuration.printed": "Needed only with --print-config.",
+        "carboy.cli.configuration.schema": "Needed only with --config-schema.",
+    },
     "carboy.compat.__main__": {"carboy.cli.main": "Scripts may not use the command line."},
     "carboy.compat.child.carboy_names": {
         "carboy.compat.install": "Runs at the start of each child process; most need no names."
@@ -283,7 +288,7 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
     "dataclasses": ("Loads inspect.", {"carboy.app.json.provider"}),
     "difflib": ("Needed for a suggestion in an error.", {"carboy.routing.errors"}),
     "email": ("Loads 10 modules.", {"carboy.dates"}),
-    "grp": ("Not there on Windows.", {"carboy.server.bind"}),
+    "grp": ("Not there on Windows.", {"carboy.cli.configuration.places", "carboy.server.bind"}),
     "hashlib": (
         "Loads OpenSSL.",
         {"carboy.app.sessions", "carboy.http.fields.etag", "carboy.http.security"},
@@ -302,6 +307,7 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
     ),
     "pkgutil": ("Needed by find_modules() only.", {"carboy.http.imports"}),
     "pprint": ("Needed by the repr of a map.", {"carboy.routing.map"}),
+    "pwd": ("Not there on Windows.", {"carboy.cli.configuration.places"}),
     "readline": ("Changes the terminal when loaded.", {"carboy.cli.shell"}),
     "rlcompleter": ("Belongs to readline.", {"carboy.cli.shell"}),
     "secrets": ("Loads hmac and OpenSSL.", {"carboy.http.security"}),

@@ -8,6 +8,7 @@ click reads them in this order once it has the third as its `default_map`.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,14 @@ import click
 from carboy.server.settings import suggestion
 
 PREFIX = "CARBOY_"
+# Keys of the meta data of click's context
+PROJECT = "carboy.project"  # the Project
+DOTENV = "carboy.dotenv"  # the dotenv files that were read
+ENVIRON = "carboy.environ"  # the variables before that
+
 DOTENV_FILES = (".env", ".carboyenv", ".flaskenv")  # the first file that has a variable wins
+HEADER = re.compile(r"\s*\[([^\[\]]+)\]\s*(?:#.*)?$")
+KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
 SKIP = ("CARBOY_SKIP_DOTENV", "FLASK_SKIP_DOTENV")
 
 
@@ -31,31 +39,74 @@ def upward(folder: Path, name: str) -> Path | None:
     return None
 
 
-def read_project(folder: Path, known: Iterable[str]) -> dict[str, Any]:
-    """The values in [tool.carboy] of the nearest pyproject.toml, by option name.
+@dataclass(frozen=True, slots=True)
+class Project:
+    """[tool.carboy] of a pyproject.toml: the values by option name, and what is wrong with it."""
 
-    An unknown key is an error, so that a misspelt limit is not silently ignored.
+    path: Path | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    text: str = ""
+
+    def line_of(self, name: str) -> int | None:
+        """The number of the line that sets an option; None if it is not found."""
+        return line_of_key(self.text, name)
+
+
+def read_project(folder: Path, known: Iterable[str]) -> Project:
+    """[tool.carboy] of the nearest pyproject.toml.
+
+    An unknown key is a problem, so that a misspelt limit is not silently ignored.
     """
     path = upward(folder, "pyproject.toml")
     if path is None:
-        return {}
+        return Project()
     try:
-        table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("carboy", {})
+        text = path.read_text("utf-8")
+        table = tomllib.loads(text).get("tool", {}).get("carboy", {})
     except (OSError, ValueError, AttributeError) as problem:
-        raise click.ClickException(f"{path} cannot be read: {problem}. Correct the file.") from None
+        return Project(path, problems=(f"{path} cannot be read: {problem}. Correct the file.",))
     if not isinstance(table, Mapping):
-        raise click.ClickException(f"tool.carboy in {path} is not a table. Write [tool.carboy].")
+        wrong = f"tool.carboy in {path} is not a table. Write [tool.carboy]."
+        return Project(path, problems=(wrong,), text=text)
     names = sorted(known)
     values: dict[str, Any] = {}
+    problems: list[str] = []
     for key, value in table.items():
         name = key.replace("-", "_")
-        if name not in names:
-            raise click.ClickException(
-                f"There is no option for the key {key!r} of [tool.carboy] in {path}."
-                + suggestion(name, names)
-            )
-        values[name] = _option_value(value)
-    return values
+        if name in names:
+            values[name] = _option_value(value)
+            continue
+        problems.append(
+            f"There is no option for the key {key!r} of [tool.carboy] in {path}."
+            + suggestion(name, names)
+        )
+    return Project(path, values, tuple(problems), text)
+
+
+def line_of_key(text: str, name: str) -> int | None:
+    """The number of the line in a pyproject.toml that sets a key of [tool.carboy].
+
+    It is found in the table [tool.carboy], in its own table ([tool.carboy.static]), and as a dotted
+    key of [tool]; None elsewhere.
+    """
+    table = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := HEADER.match(line):
+            table = _dotted(header[1])
+            if table == f"tool.carboy.{name}":
+                return number
+        elif found := KEY.match(line):
+            key = _dotted(found[1]) if not table else f"{table}.{_dotted(found[1])}"
+            if key == f"tool.carboy.{name}" or key.startswith(f"tool.carboy.{name}."):
+                return number
+    return None
+
+
+def _dotted(written: str) -> str:
+    """A dotted key without quotes and spaces, with the underscores of option names."""
+    parts = (part.strip().strip("\"'") for part in written.split("."))
+    return ".".join(part.replace("-", "_") for part in parts)
 
 
 def _option_value(value: Any) -> Any:

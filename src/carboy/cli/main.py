@@ -17,6 +17,7 @@ from carboy import __version__
 from carboy.cli import config, run
 from carboy.cli.application import application_commands
 from carboy.cli.completion import complete
+from carboy.cli.config_options import CHECK
 from carboy.cli.options import names_of
 from carboy.cli.run import FROM_CLI
 from carboy.server.signals import Handlers, hold
@@ -50,15 +51,19 @@ class CarboyGroup(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         rest = super().parse_args(ctx, args)
         if not ctx.resilient_parsing:
-            self._read_project(ctx)
+            self._read_project(ctx, checks=CHECK in rest)
             run.install_names_if_asked()
         os.environ.setdefault(FROM_CLI, "true")
         return rest
 
-    def _read_project(self, ctx: click.Context) -> None:
+    def _read_project(self, ctx: click.Context, checks: bool) -> None:
         known = [*names_of(self.commands["run"].params), "app"]
-        values = config.read_project(Path.cwd(), known)
-        ctx.default_map = {"run": values}
+        ctx.meta[config.PROJECT] = project = config.read_project(Path.cwd(), known)
+        if project.problems and not checks:  # --check-config shows them with all others
+            raise click.ClickException("\n".join(project.problems))
+        values = project.values
+        # The application is not a default of `run`: --app and CARBOY_APP have precedence over it.
+        ctx.default_map = {"run": {name: values[name] for name in values if name != "app"}}
         for command, names in SHARED.items():
             ctx.default_map[command] = {name: values[name] for name in names if name in values}
         if ctx.params.get("app") is None and not os.environ.get("FLASK_APP"):
@@ -137,8 +142,8 @@ def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> No
 
 def _load_env(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     if not ctx.resilient_parsing:
-        ctx.meta["carboy.environ"] = dict(os.environ)  # `carboy dev` reads the files again
-        config.load_env(value, Path.cwd())
+        ctx.meta[config.ENVIRON] = dict(os.environ)  # `carboy dev` reads the files again
+        ctx.meta[config.DOTENV] = config.load_env(value, Path.cwd())
     return value
 
 

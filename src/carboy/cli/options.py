@@ -10,6 +10,7 @@ Every option has an environment variable, CARBOY_ and its name, and a key in [to
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import Field
 from typing import Any
 
@@ -38,6 +39,7 @@ from carboy.server.settings import Settings, names_of_settings
 ADDRESS = "Address"
 LOGS = "Access log"
 LIMITS = "Limits of one request"
+CONFIGURATION = "Configuration"
 RELOAD = "Reload"  # of `carboy dev`, as the next
 TOOLS = "Tools"
 SECTIONS = (
@@ -59,15 +61,39 @@ SECTIONS = (
     LIMITS,
     CHANNELS,
     OTHER,
+    CONFIGURATION,
 )
 
 
-class SectionOption(click.Option):
-    """An option with the heading under which the help shows it."""
+# In the meta data of click's context while problems are collected: [(name of the option, text)]
+PROBLEMS = "carboy.problems"
 
-    def __init__(self, *args: Any, section: str = OTHER, **options: Any) -> None:
+
+class SectionOption(click.Option):
+    """An option with the heading under which the help shows it, and the unit of its value.
+
+    While `carboy run --check-config` collects problems, a value that cannot be used is one of them,
+    and the option then has no value.
+    """
+
+    def __init__(self, *args: Any, section: str = OTHER, unit: str = "", **options: Any) -> None:
         super().__init__(*args, **options)
         self.section = section
+        self.unit = unit
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """The value of the option, and the arguments that are left."""
+        try:
+            return super().handle_parse_result(ctx, opts, args)
+        except click.UsageError as problem:
+            if PROBLEMS not in ctx.meta:
+                raise
+            ctx.meta[PROBLEMS].append((self.name, problem.format_message()))
+            if self.expose_value and self.name is not None:
+                ctx.params[self.name] = () if self.multiple else self.get_default(ctx)
+            return None, args
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
         """The value; a single text in [tool.carboy] is a list of one."""
@@ -251,7 +277,7 @@ def _of_field(each: Field[Any], name: str, default: Any) -> SectionOption:
     shown = known.get("shown") or _shown(default, unit)
     return option(
         long, *known.get("flags", ()), section=known.get("section", LIMITS), metavar=metavar,
-        help=f"{known['help']}  [default: {shown}]", **values,
+        help=f"{known['help']}  [default: {shown}]", unit=unit, **values,
     )  # fmt: skip
 
 
@@ -282,5 +308,5 @@ def _shown(value: Any, unit: str) -> str:
 
 
 def names_of(parameters: list[click.Parameter]) -> list[str]:
-    """The keys that [tool.carboy] may have for these options."""
-    return [parameter.name for parameter in parameters if parameter.name]
+    """The keys that [tool.carboy] may have for these options: those that a variable can set too."""
+    return [each.name for each in parameters if each.name and (each.envvar or each.expose_value)]

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from carboy.acme.settings import AcmeSettings, acme_settings
-from carboy.cli import mounts, platform_variables
+from carboy.cli import config_options, mounts, platform_variables
 from carboy.cli.application import chosen_app, load_or_explain
 from carboy.cli.banner import Banner
 from carboy.cli.completion import complete
+from carboy.cli.config_options import Action
+from carboy.cli.config_options import config_options as configuration
 from carboy.cli.options import SectionedCommand, listening, option, tuning
 from carboy.net.certificate_error import CertificateError
 from carboy.server.bind import Address, BindError
@@ -56,6 +58,8 @@ def run(ctx: click.Context, /, app: str | None, mount: mounts.Mounted, **values:
     SIGHUP loads the application again without losing a connection. SIGTERM and Ctrl+C stop
     the server gracefully, with exit code 0. A second Ctrl+C stops it at once.
     """
+    if action := config_options.asked(ctx):
+        sys.exit(_perform(action, ctx, app, mount, values))
     name = chosen_app(ctx, app, optional=bool(mount or values["static"]))
     os.environ[FROM_CLI] = "true"
     atexit.register(ignore)
@@ -74,6 +78,36 @@ def run(ctx: click.Context, /, app: str | None, mount: mounts.Mounted, **values:
     except (BindError, CannotFork, ValueError, TypeError) as problem:
         raise click.ClickException(str(problem)) from None
     sys.exit(code)
+
+
+def _perform(
+    action: Action,
+    ctx: click.Context,
+    app: str | None,
+    mount: mounts.Mounted,
+    values: dict[str, Any],
+) -> int:
+    """Show or check the configuration instead of serving; returns the exit code."""
+    config_options.apply_platform(ctx, values)
+    as_json = bool(ctx.meta.get(config_options.JSON))
+    if action is Action.PRINT:
+        from carboy.cli.configuration.printed import print_config
+
+        return print_config(ctx, app, {**values, "mount": mount}, as_json)
+    if action is Action.SCHEMA:
+        from carboy.cli.configuration.schema import print_schema
+
+        return print_schema(ctx.command)
+    from carboy.cli.configuration.check import check_config
+
+    return check_config(ctx, app, mount, values, checked_plan, as_json)
+
+
+def checked_plan(values: dict[str, Any]) -> Plan:
+    """The plan of the server. Raises a usage error for debug mode on a public address."""
+    plan = make_plan(values)
+    refuse_debug_in_public(plan.addresses)
+    return plan
 
 
 def make_plan(values: dict[str, Any]) -> Plan:
@@ -203,6 +237,7 @@ command = SectionedCommand(
         mounts.mounting(),
         *listening(),
         *tuning(),
+        *configuration(),
     ],
     help=run.__doc__,
     short_help="Serve an application.",

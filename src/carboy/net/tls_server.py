@@ -127,6 +127,15 @@ class TlsServer:
         found = (_warning(each, now) for each in own)
         return [each for each in found if each]
 
+    def is_valid(self) -> bool:
+        """Whether every certificate is valid now; one that this program renews counts as valid."""
+        now = datetime.now(UTC)
+        return all(
+            each.certificate.begins <= now < each.certificate.ends
+            for each in self.contexts.identities
+            if each.pair.certificate != self.options.kept
+        )
+
     # --- loading again
 
     def watch(self) -> None:

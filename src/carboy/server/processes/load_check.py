@@ -24,11 +24,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NoReturn
 
 from carboy.server import systemd
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.processes import child, stacks
+from carboy.server.processes.forked import Forked, Process
 from carboy.server.processes.generations import KILL_DELAY, STACKS_DELAY
 from carboy.server.processes.link import READY, SupervisorLink, WorkerLink
 from carboy.server.signals import death, hold, in_main_thread, start_thread
@@ -124,7 +126,7 @@ class LoadCheck:
         if started is None:
             return
         process, link = started
-        failure = self._outcome(process, link)
+        failure = outcome(process, link, self._timeout, NEW)
         link.close()
         if number != self._number:
             return  # cancelled, or a later check has taken over
@@ -160,37 +162,6 @@ class LoadCheck:
                 self._end_child()
         return process, link
 
-    def _outcome(self, process: subprocess.Popen[bytes], link: WorkerLink) -> str | None:
-        """Wait for the child; returns why the code cannot be used, or None if it can."""
-        end = time.monotonic() + self._timeout if self._timeout else None
-        if (ready := _read_until(link, end)) is None:
-            stacks.ask(process.pid)
-            _read_until(link, time.monotonic() + STACKS_DELAY)
-            process.kill()
-            process.wait()
-            did = link.take_stacks()
-            stacks_text = f"\nStacks of the threads of the new process:\n{did}" if did else ""
-            return self._too_late() + stacks_text
-        if ready:
-            # Resources that the application holds while it is loaded must be free for this process.
-            _read_until(link, time.monotonic() + KILL_DELAY)
-            process.kill()
-        elif not _ends_until(process, end):  # the application has closed the pipe and goes on
-            process.kill()
-            process.wait()
-            return self._too_late()
-        process.wait()
-        if ready:
-            return None
-        how = death(process.returncode)
-        return link.failure() or f"The process that loaded the new code {how} before it was ready."
-
-    def _too_late(self) -> str:
-        return (
-            f"The new code has not been loaded within {self._timeout:g} s. If the application needs"
-            " more time, use a longer --start-timeout."
-        )
-
     def _end_child(self) -> bool:
         """Kill the child, if there is one, and wait until it has ended. Takes no lock."""
         process = self._child
@@ -205,7 +176,70 @@ class LoadCheck:
         return True
 
 
-def _ends_until(process: subprocess.Popen[bytes], end: float | None) -> bool:
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How the messages of a check name what is loaded."""
+
+    code: str
+    process: str
+
+
+NEW = Words("The new code", "the new process")
+FIRST = Words("The application", "the process")
+
+
+def outcome(process: Process, link: WorkerLink, timeout: float, words: Words) -> str | None:
+    """Wait for the child; returns why the code cannot be used, or None if it can."""
+    end = time.monotonic() + timeout if timeout else None
+    late = (
+        f"{words.code} has not been loaded within {timeout:g} s. If the application needs more"
+        " time, use a longer --start-timeout."
+    )
+    if (ready := _read_until(link, end)) is None:
+        stacks.ask(process.pid)
+        _read_until(link, time.monotonic() + STACKS_DELAY)
+        process.kill()
+        process.wait()
+        did = link.take_stacks()
+        return f"{late}\nStacks of the threads of {words.process}:\n{did}" if did else late
+    if ready:
+        # Resources that the application holds while it is loaded must be free for this process.
+        _read_until(link, time.monotonic() + KILL_DELAY)
+        process.kill()
+    elif not _ends_until(process, end):  # the application has closed the pipe and goes on
+        process.kill()
+        process.wait()
+        return late
+    code = process.wait()
+    if ready:
+        return None
+    return link.failure() or (
+        f"The process that loaded {words.code.lower()} {death(code)} before it was ready."
+    )
+
+
+def failure_in_child(load: Callable[[], str | None], timeout: float) -> str | None:
+    """Call `load` in a forked process; returns why it fails, or None if it succeeds.
+
+    The standard output of the process is standard error. Where processes cannot fork, `load` is
+    called here.
+    """
+    if not hasattr(os, "fork"):
+        return load()
+    link = WorkerLink()
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(2, 1)
+        run(load, SupervisorLink(-1, link.tells))
+    link.handed_over()
+    try:
+        return outcome(Forked(pid), link, timeout, FIRST)
+    finally:
+        link.close()
+
+
+def _ends_until(process: Process, end: float | None) -> bool:
     """Whether the child ends until `end`."""
     try:
         process.wait(None if end is None else max(0.0, end - time.monotonic()))

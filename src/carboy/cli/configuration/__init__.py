@@ -1,0 +1,1 @@
+"""The configuration of `carboy run`, shown or checked (carboy.cli.config_options)."""

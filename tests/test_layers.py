@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.dates",
         "carboy.engine_url",
         "carboy.relay",
+        "carboy.sizes",  # --max-memory is a size or "auto"
         "carboy.thread_frames",
     ),
     "http": ("carboy.grammar", "carboy.dates", "carboy.file_wrapper", "carboy.lazy"),

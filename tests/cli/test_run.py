@@ -149,7 +149,10 @@ def test_every_option_of_run_reaches_the_settings(
 def test_the_tables_of_the_documentation_have_every_option_with_its_default() -> None:
     """A row has one or more options, and one default for all of them or one for each."""
     documented: dict[str, str] = {}
-    pages = (SERVING.with_name(name) for name in ("static-files.md", "http2.md", "serving.md"))
+    pages = (
+        SERVING.with_name(name)
+        for name in ("static-files.md", "http2.md", "workers.md", "serving.md")
+    )
     for line in "".join(page.read_text() for page in pages).splitlines():
         if line.startswith("| `--"):
             names = re.findall(r"`(--[a-z0-9-]+)", line.split("|")[1])

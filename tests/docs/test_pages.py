@@ -51,7 +51,7 @@ def options(command: str) -> set[str]:
 
 @pytest.mark.parametrize("command", ["run", "dev"])
 def test_every_option_is_explained(command: str) -> None:
-    pages = ("serving", "https", "http2", "static-files", "develop", "from-flask")
+    pages = ("serving", "workers", "https", "http2", "static-files", "develop", "from-flask")
     text = "".join((ROOT / "docs" / f"{name}.md").read_text() for name in pages)
     explained = set(re.findall(r"--[a-z][\w-]+", text.replace("--no-", "--")))
     assert options(command) - explained - {"--help"} == set()

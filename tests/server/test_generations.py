@@ -261,3 +261,39 @@ def test_after_any_events_there_are_as_many_workers_as_wanted(events: list[str])
     assert len(workers.members) == workers.target
     assert {m.state for m in workers.members.values()} == {State.SERVING}
     assert {m.generation for m in workers.members.values()} == {workers.generation}
+
+
+def test_a_worn_worker_stops_when_another_one_is_ready() -> None:
+    workers = generations(2)
+    assert workers.settled()
+    workers.wear(1)
+    assert not workers.settled()
+    assert workers.plan(1.0) == [(Do.START, 0)]
+    workers.started(3, 1.0)
+    assert workers.plan(1.0) == [] and workers.wake_at() is None
+    workers.ready(3)
+    assert workers.plan(2.0) == [(Do.STOP, 1)]
+    assert not workers.settled()
+    workers.died(1, 3.0)
+    assert workers.settled() and workers.plan(3.0) == []
+
+
+def test_a_worn_worker_serves_on_if_its_replacement_does_not_start() -> None:
+    workers = generations(1)
+    workers.wear(1)
+    workers.plan(1.0)
+    workers.started(2, 1.0)
+    workers.died(2, 1.0)
+    assert workers.plan(1.0) == []
+    wake_at = workers.wake_at()
+    assert wake_at is not None and wake_at > 1.0
+    assert workers.plan(wake_at) == [(Do.START, 0)]
+
+
+def test_a_reload_and_fewer_workers_are_not_confused_by_a_worn_worker() -> None:
+    workers = generations(2)
+    workers.wear(2)
+    workers.target = 1
+    assert workers.plan(1.0) == [(Do.STOP, 2)]
+    workers.replace()
+    assert workers.plan(1.0) == [(Do.START, 0)]

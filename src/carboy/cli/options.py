@@ -33,6 +33,7 @@ from carboy.server.setting import (
     TIMES,
     TLS,
     WEBSOCKET,
+    WORKERS,
 )
 from carboy.server.settings import Settings, names_of_settings
 
@@ -54,6 +55,7 @@ SECTIONS = (
     RELOAD,
     TOOLS,
     THREADS,
+    WORKERS,
     LOGS,
     TIMES,
     SIZES,

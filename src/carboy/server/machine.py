@@ -67,6 +67,15 @@ def memory_limit(proc: Path = PROC) -> int | None:
     return min(found, default=None)
 
 
+def resident(pid: int) -> int | None:
+    """Bytes of memory of a process that are resident; None if that cannot be found out."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_bytes().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 def groups(proc: Path, controller: str) -> Iterator[tuple[Path, int]]:
     """Folders of the cgroups of a process, from its own upwards, each with the version: 1 or 2."""
     mounts = list(_mounts(proc))

@@ -28,11 +28,13 @@ class Figure(IntEnum):
     BUSY = 5  # requests that run or wait for a thread
     REACTED = 6  # time at which the worker could last take a connection when asked
     CREW = 7  # time at which a thread of the crew was free or began a request
+    REQUESTS = 8  # requests that were answered, where they are counted (server/tally.py)
+    ERRORS = 9  # those with a status of 500 or more
+    LOADED = 10  # bytes of memory when the application had been loaded, where it is limited
 
 
-WIDTH = (
-    8  # figures in a row: 64 bytes, a cache line, so that workers do not slow each other down down
-)
+# Figures in a row: 128 bytes, two cache lines, so that workers do not slow each other down.
+WIDTH = 16
 
 
 class Row:

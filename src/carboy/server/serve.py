@@ -24,6 +24,7 @@ from carboy.server.processes.health import Health
 from carboy.server.processes.relay import SupervisorRelay, export
 from carboy.server.processes.start_methods import Fork
 from carboy.server.processes.supervisor import Supervisor
+from carboy.server.processes.wear import Wear
 from carboy.server.processes.worker import Announcer, Load, Plan, Worker
 from carboy.server.settings import Settings, with_values
 from carboy.server.tls_setup import tls_fields
@@ -75,14 +76,14 @@ def serve(
     stopped the server. Raises BindError if it cannot listen, and ValueError for files that cannot
     be used. With one worker, SIGHUP starts the program again.
     """
-    chosen = with_values(settings or Settings(), more)
+    values = more if threads is None else {"threads": threads, **more}
+    chosen = with_values(settings or Settings(), values)
     interface_of(app, chosen.interface)
-    if threads is not None:
-        chosen = with_values(chosen, {"threads": threads})
     acme = acme_settings(domain, acme_email, acme_directory, acme_staging, acme_ca, state)
     plan = Plan(
         addresses=addresses(host, port, bind, fd, acme is not None),
         workers=count_workers(workers),
+        supervisor=chosen.worker_limits.any(),
         settings=chosen,
         access_log=access_log,
         access_log_format=access_log_format,
@@ -225,5 +226,6 @@ def supervisor_for(worker: Worker) -> Supervisor:
         on_slow_stop=worker.announcer.stopping,
         stay=plan.ends_process,
         relay=SupervisorRelay(settings),
+        wear=Wear(settings.worker_limits, log.warning),
         on_replace=lambda: plan.tls and plan.tls.reload(),
     )

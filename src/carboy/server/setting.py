@@ -10,6 +10,7 @@ KIB = 1024
 # The headings of the help
 APPLICATION = "Application"
 THREADS = "Processes and threads"
+WORKERS = "Replacement of workers"
 TIMES = "Time limits"
 SIZES = "Sizes and numbers"
 WEBSOCKET = "WebSocket"

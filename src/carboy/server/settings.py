@@ -38,6 +38,7 @@ from carboy.server.setting import (
 )
 from carboy.server.static_files import StaticFiles
 from carboy.server.trust import Trust
+from carboy.server.worker_limits import WorkerLimits
 
 LOOPS = ("auto", "asyncio", "uvloop")
 SLOW = ("disconnect", "skip")
@@ -403,6 +404,7 @@ class Settings:
     compression: Compression = field(default_factory=Compression)
     response_cache: ResponseCache = field(default_factory=ResponseCache)
     trust: Trust = field(default_factory=Trust)
+    worker_limits: WorkerLimits = field(default_factory=WorkerLimits)
     http2: Http2Choice = field(default_factory=Http2Choice)
     http2_limits: Http2Limits = field(default_factory=Http2Limits)
 
@@ -426,6 +428,7 @@ GROUPS: dict[str, tuple[type[Any], str]] = {
     "compression": (Compression, ""),
     "response_cache": (ResponseCache, ""),
     "trust": (Trust, ""),
+    "worker_limits": (WorkerLimits, ""),
     "http2": (Http2Choice, ""),
     "http2_limits": (Http2Limits, "http2_"),
 }

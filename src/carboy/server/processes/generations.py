@@ -55,6 +55,7 @@ class Member:
     state: State = State.STARTING
     kill_at: float | None = None
     given_up: bool = False  # the worker took too long to start, or is stuck
+    worn: bool = False  # it serves until another worker can take its place
 
 
 @dataclass(slots=True)
@@ -94,6 +95,16 @@ class Generations:
     def retire(self, number: int, now: float) -> Action:
         """Have another worker take the place of this one, which may finish its requests."""
         return self._stop(self.members[number], now)
+
+    def wear(self, number: int) -> None:
+        """Have another worker started that takes the place of this one when it is ready."""
+        self.members[number].worn = True
+
+    def settled(self) -> bool:
+        """Whether as many workers serve as there should be, and none starts, stops or is worn."""
+        if self.stopping or self.replacing or len(self.members) < self.target:
+            return False
+        return all(m.state is State.SERVING and not m.worn for m in self.members.values())
 
     def kill_soon(self, number: int, now: float) -> None:
         """Give a stuck worker a moment to write its stacks; after that, it is killed."""
@@ -165,7 +176,7 @@ class Generations:
         if not self.stopping:
             if self.start_timeout:
                 times += (m.born + self.start_timeout for m in self._starting() if not m.given_up)
-            if len(self._live()) < self.target or self._old():
+            if self._lacking():
                 times.append(self.failed_at + self.delay())
         return min(times, default=None)
 
@@ -199,17 +210,22 @@ class Generations:
     def _missing(self, now: float) -> list[Action]:
         if now < self.failed_at + self.delay():
             return []
-        missing = self.target - len(self._live())
-        if missing <= 0 and self._old() and not self._starting():
-            missing = 1  # one more than `target`, until it can take an old worker's place
-        return [(Do.START, 0)] * missing
+        return [(Do.START, 0)] * self._lacking()
+
+    def _lacking(self) -> int:
+        """How many workers are to be started, at once or after a delay."""
+        lacking = self.target - len(self._live())
+        if lacking <= 0 and not self._starting():
+            outgoing = self._old() or any(m.worn for m in self._live())
+            return 1 if outgoing else 0  # one more than `target`, until it can take that place
+        return max(0, lacking)
 
     def _surplus(self, now: float) -> list[Action]:
         serving = [m for m in self._live() if m.state is State.SERVING]
         count = len(serving) - self.target
         if count <= 0:
             return []
-        old_first = sorted(serving, key=lambda m: (m.generation, -m.born))
+        old_first = sorted(serving, key=lambda m: (not m.worn, m.generation, -m.born))
         return [self._stop(m, now) for m in old_first[:count]]
 
     def _stop(self, member: Member, now: float) -> Action:

@@ -19,21 +19,26 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
 
 from carboy.relay.server import RelayServer
 from carboy.server import signals, systemd
 from carboy.server.listening import ListenerShutdown
 from carboy.server.logs.error_log import ERROR_LOGGER, DirectErrorHandler, ErrorLog
+from carboy.server.machine import resident
 from carboy.server.processes.generations import Do, Generations, Member, State
 from carboy.server.processes.health import Health, log_stacks_of, runs_python
 from carboy.server.processes.link import LEAVES, READY, Message, WorkerLink
 from carboy.server.processes.relay import SupervisorRelay
 from carboy.server.processes.start_methods import StartMethod
 from carboy.server.processes.stuck import Stuck
+from carboy.server.processes.wear import LOOK as WEAR_LOOK
+from carboy.server.processes.wear import Seen, Wear
 from carboy.server.scoreboard import Figure, Row, Scoreboard, private_row
 from carboy.server.signals import Inbox, Interrupts, Terminal
+from carboy.server.worker_limits import WorkerLimits
 
 log = logging.getLogger(ERROR_LOGGER)
 
@@ -70,6 +75,7 @@ class Supervisor:
         on_replace: Callable[[], object] = lambda: None,
         stay: bool = False,
         relay: SupervisorRelay | None = None,
+        wear: Wear | None = None,
     ) -> None:
         self.start_method = start_method
         self.generations = generations
@@ -88,6 +94,10 @@ class Supervisor:
         self._terminal = Terminal()
         self._errors: ErrorLog
         self._relay = relay
+        self._wear = wear or Wear(WorkerLimits())
+        # How many workers were replaced, by reason: crash, stuck, failed_start, told, reload,
+        # max_requests, max_lifetime, max_memory.
+        self.restarts: Counter[str] = Counter()
         self._code = 0
 
     def stop(self, graceful: bool = True) -> None:
@@ -125,6 +135,7 @@ class Supervisor:
         self._hear_workers()
         now = time.monotonic()
         self._look_after_stuck_workers(now)
+        self._look_after_worn_workers(now)
         for do, worker in self.generations.plan(now):
             self._do(do, worker)
         if self.generations.replaced():
@@ -172,7 +183,7 @@ class Supervisor:
             wake_at = min(wake_at, now + closing)
         if self._relay is not None:
             wake_at = min(wake_at, self._relay.look(now))
-        wake_at = min(wake_at, self.health.wake_at(self._serving(), now))
+        wake_at = min(wake_at, self._wear.wake_at, self.health.wake_at(self._serving(), now))
         timeout = None if wake_at == NEVER else max(0.0, wake_at - now)
         if not signals.in_main_thread():
             timeout = min(LOOK, LOOK if timeout is None else timeout)
@@ -195,12 +206,36 @@ class Supervisor:
     def _look_after_stuck_workers(self, now: float) -> None:
         if not self.generations.stopping:
             for worker, found in self.health.stuck(self._serving(), now):
+                self.restarts["stuck"] += 1
                 if found is Stuck.CREW:  # it handles signals; its requests may finish
                     self._do(*self.generations.retire(worker, now))
                 else:
                     self.generations.kill_soon(worker, now)
         self.health.feed_watchdog(self._serving(), now, self.generations.stopping)
         self.health.log_stacks(self._links, now)
+
+    # --- worn workers
+
+    def _look_after_worn_workers(self, now: float) -> None:
+        """Have one worker replaced that has exceeded a limit, if all workers serve."""
+        if now < self._wear.wake_at:
+            return
+        self._wear.wake_at = now + WEAR_LOOK
+        if not self.generations.settled():
+            return
+        worn = self._wear.due(self._seen(now), self.generations.target)
+        if worn is not None:
+            log.info("Worker %d is replaced, because %s.", worn.number, worn.text)
+            self.restarts[worn.reason] += 1
+            self.generations.wear(worn.number)
+
+    def _seen(self, now: float) -> Iterator[Seen]:
+        for worker, link in self._serving().items():
+            age = now - self.generations.members[worker].born
+            memory = resident(worker) if self._wear.wants_memory() else None
+            cells = link.row.cells
+            requests, loaded = int(cells[Figure.REQUESTS]), int(cells[Figure.LOADED])
+            yield Seen(worker, age, requests, memory, loaded)
 
     # --- signals
 
@@ -313,6 +348,7 @@ class Supervisor:
             self._selector.unregister(link.reader)
         self._take_reports(worker, link)
         if READY in received:
+            self.restarts["reload"] += self.generations.replacing
             self.generations.ready(worker)
             self._ready(worker)
         told = LEAVES in received and self.generations.leaves(worker, time.monotonic())
@@ -320,6 +356,7 @@ class Supervisor:
             self._left(worker)
 
     def _left(self, worker: int) -> None:
+        self.restarts["told"] += 1
         log.info("Worker %d was told to stop; another one takes its place.", worker)
 
     def _take_reports(self, worker: int, link: WorkerLink) -> None:
@@ -352,6 +389,7 @@ class Supervisor:
 
     def _failed(self, member: Member, link: WorkerLink, how: str, requests: str) -> None:
         """A worker has ended without being asked to."""
+        self.restarts["crash" if member.state is State.SERVING else "failed_start"] += 1
         if member.state is State.SERVING:
             log.error("Worker %d %s; another one takes its place.%s", member.number, how, requests)
             log_stacks_of(member.number, link)

@@ -32,7 +32,7 @@ from carboy.server.logs import Logs
 from carboy.server.logs.access_log import RequestLog
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.logs.writer import Writer
-from carboy.server.machine import usable_cpus
+from carboy.server.machine import resident, usable_cpus
 from carboy.server.processes import stacks
 from carboy.server.processes.forced_exit import ForcedExit
 from carboy.server.processes.generations import KILL_DELAY
@@ -41,7 +41,9 @@ from carboy.server.processes.link import SupervisorLink
 from carboy.server.processes.load_check import LoadCheck, this_program
 from carboy.server.processes.orphan_timer import OrphanTimer
 from carboy.server.processes.stuck import beat_interval
+from carboy.server.responder import Access
 from carboy.server.response_cache.setup import with_cache
+from carboy.server.scoreboard import Figure
 from carboy.server.settings import Settings
 from carboy.server.signals import (
     Handlers,
@@ -53,6 +55,7 @@ from carboy.server.signals import (
     start_thread,
 )
 from carboy.server.static_files import with_static_files
+from carboy.server.tally import Tally
 
 if TYPE_CHECKING:
     from carboy.net.tls_server import TlsServer
@@ -96,10 +99,19 @@ class Plan:
     def __post_init__(self) -> None:
         if self.redirect_http is not None and self.tls is None:
             raise ValueError("--redirect-http requires --cert or --domain.")
+        if self.settings.worker_limits.any() and not self.is_supervised():
+            raise ValueError(
+                "--max-requests, --max-lifetime and --max-memory require the supervisor, which"
+                " replaces the worker. Leave out --no-supervisor."
+            )
 
     def scheme(self) -> str:
         """ "https" under TLS, else "http"."""
         return "http" if self.tls is None and self.wrap is None else "https"
+
+    def counts_requests(self) -> bool:
+        """Whether the supervisor wants to know the number of requests of each worker."""
+        return bool(self.settings.worker_limits.max_requests)
 
     def is_supervised(self) -> bool:
         """Whether other processes than this one serve."""
@@ -207,7 +219,7 @@ class Worker:
             gateway,
             [each for each in self.sockets if not redirects(each)],
             self.plan.settings,
-            logs.access,
+            self._counted(link, logs),
             processes=self.plan.workers > 1,
             wrap=self.plan.tls or self.plan.wrap,
             row=link.row if link else None,
@@ -215,6 +227,16 @@ class Worker:
             trace=self.plan.trace,
         )
         return engine, logs
+
+    def _counted(self, link: SupervisorLink | None, logs: Logs) -> Access | None:
+        """The access log, which also counts requests if the supervisor wants to know them."""
+        if link is None:
+            return logs.access
+        if self.plan.settings.worker_limits.max_memory:
+            link.row.cells[Figure.LOADED] = resident(os.getpid()) or 0
+        if not self.plan.counts_requests():
+            return logs.access
+        return Tally(link.row, logs.access)
 
     def load_failure(self) -> str | None:
         """Load the application; returns why it cannot be served, or None if it can."""

@@ -140,14 +140,15 @@ def served(
     gateway: Any = None,
     listener: socket.socket | None = None,
     record: bool = False,
+    access: Callable[[Any], None] | None = None,
     trace: Callable[[], object] | None = None,
     wrap: Callable[[Any], Any] | None = None,
     **settings: Any,
 ) -> Iterator[Live]:
-    """`app` served until the block ends."""
+    """`app` served until the block ends; `access` or `live.records` gets the records."""
     listener = listener or listen_tcp("127.0.0.1", 0)
     records: list[Any] = []
-    access: Callable[[Any], None] | None = records.append if record else None
+    access = records.append if record else access
     options = {"threads": 4, "switch_interval": None, "idle_grace": 0.0, **settings}
     engine = Engine(
         gateway or for_application(app), [listener], with_values(Settings(), options), access,

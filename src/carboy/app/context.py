@@ -342,6 +342,9 @@ class RequestContext:
             if adapter is not None:
                 rule, args = adapter.match(return_rule=True)
                 request.url_rule, request.view_args = rule, dict(args)
+                exchange: Any = self.exchange or request.environ.get("carboy.exchange")
+                if exchange is not None:
+                    exchange.rule = rule  # for its record
         except HTTPException as error:
             request.routing_exception = error
 

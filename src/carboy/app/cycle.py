@@ -179,6 +179,9 @@ def wsgi(
             ctx.match = plan.find(method, path)
             if ctx.match is None:
                 ctx.search = app.url_map.search(app.url_map.default_subdomain, method, path)
+            exchange = environ.get("carboy.exchange")
+            if exchange is not None:
+                exchange.match = ctx.match or ctx.search  # for the route of its record
         if ctx.match is None and ctx.search is None:
             ctx.make_adapter()
     preserve = environ.get("werkzeug.debug.preserve_context")

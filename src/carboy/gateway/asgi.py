@@ -255,7 +255,8 @@ class Request:
         """Call the application, and complete what it has left."""
         gateway = self._gateway
         try:
-            await gateway.app(http_scope(self.exchange, gateway.state), self.receive, self.send)
+            scope = self.exchange.scope = http_scope(self.exchange, gateway.state)
+            await gateway.app(scope, self.receive, self.send)
         except BaseException as error:  # also SystemExit, which would end the loop
             await self._failed(error)
             return

@@ -93,6 +93,7 @@ class WebSocketCall:
         websocket = self.websocket
         try:
             scope = websocket_scope(self.exchange, websocket.subprotocols, self._gateway.state)
+            self.exchange.scope = scope
             await self._gateway.app(scope, self.receive, self.send)
         except BaseException as error:  # also SystemExit, which would end the loop
             if not isinstance(error, asyncio.CancelledError) or websocket.closed is None:

@@ -156,6 +156,12 @@ class BridgedExchange:
         found: Any = getattr(self._inner, "tls", lambda: None)()
         return found
 
+    def _note_scope(self, scope: dict[str, Any]) -> None:
+        if self._inner is not None:
+            self._inner.scope = scope
+
+    scope = property(None, _note_scope)  # for the route of the request
+
     def request_line(self) -> str:
         """The request line, for logs."""
         return self.head.request_line()

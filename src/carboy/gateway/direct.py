@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from typing import Any
 
 from carboy.gateway.interface import Answer, DirectApplication, Exchange
 from carboy.gateway.worker_hooks import WorkerHooks
@@ -36,7 +37,7 @@ class DirectGateway:
         self.handle: Callable[[Exchange], Answer]
         self.handle = self.app.direct_handle if self._direct else self._wsgi.handle
 
-    def prepare(self, exchange: Exchange) -> Hashable:
+    def prepare(self, exchange: Any) -> Hashable:
         """The dispatch key: the rule that matched, or the key of requests without one."""
         key = self._prepare(exchange)
         if self._direct and key is not None:
@@ -44,6 +45,8 @@ class DirectGateway:
         # A wrapper may change the request, so only the key is used, and only if it is that of a
         # rule.
         match, exchange.match = exchange.match, None
-        if match.__class__ is tuple or getattr(match, "rule", None) is not None:
+        rule = match[0] if match.__class__ is tuple else getattr(match, "rule", None)
+        if rule is not None:
+            exchange.rule = rule
             return key
         return self._wsgi.prepare(exchange)

@@ -120,6 +120,7 @@ class EntranceGateway:
         """The dispatch key of the application."""
         if self._hosts is not None and not self._hosts.allows(exchange.head.host):
             exchange.refused = True
+            exchange.rule = "(refused host)"
             return REFUSED
         if self._root_path:
             self._enter(exchange)

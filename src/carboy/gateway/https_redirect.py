@@ -9,10 +9,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Hashable
+from typing import Any
 
 from carboy.gateway.interface import Answer, Exchange
 
 CHALLENGES = "/.well-known/acme-challenge/"
+# Routes (gateway/route.py)
+ROUTE = "(redirect to HTTPS)"
+CHALLENGE_ROUTE = "(certificate challenge)"
 Headers = list[tuple[str, str]]
 _host = re.compile(r"(?:\[([^\]]*)\]|([^:]*))(?::[0-9]*)?").fullmatch
 # A cache keeps neither the redirect nor the refusal: HTTPS may be switched off again, and browsers
@@ -61,12 +65,14 @@ class HttpsRedirect:
         """True: the client is answered before it has sent its body."""
         return True
 
-    def handle(self, exchange: Exchange) -> Answer:
+    def handle(self, exchange: Any) -> Answer:
         """308 with the https URL, or 421 for a host without a certificate (RFC 9110, 15.5.20)."""
         if exchange.head.path.startswith(CHALLENGES):
             found = self._challenge(exchange.head.path.removeprefix(CHALLENGES))
             if found is not None:
+                exchange.rule = CHALLENGE_ROUTE
                 return "200 OK", CHALLENGE, found, None
+        exchange.rule = ROUTE
         name = host_name(exchange.head.host)
         if not name or not self._covers(name):
             return (

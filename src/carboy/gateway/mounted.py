@@ -45,6 +45,7 @@ class MountsGateway:
         exchange.served_by = gateway = self._of_mount[mount]
         if size:
             exchange.root_path += mount.prefix
+            exchange.mounted_at = mount.prefix
             exchange.prefix_size = size
             if not getattr(gateway, "path_has_prefix", False):
                 exchange.head = below(head, size)

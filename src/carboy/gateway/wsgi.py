@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 from carboy.file_wrapper import FileWrapper
 from carboy.gateway.interface import LATER, Answer, Exchange, LaterBody
 from carboy.gateway.path_shapes import PathShapes
+from carboy.gateway.route import rule_of_environ
 from carboy.gateway.worker_hooks import WorkerHooks
 from carboy.protocol.events import RequestHead
 
@@ -178,6 +179,7 @@ class Call:
     status: str | None = None
     headers: Headers = []
     writer: Callable[[bytes], object] | None = None
+    environ: dict[str, Any] = {}
     answering = False  # the head is sent or about to be: it cannot be changed
 
     def __init__(self, exchange: Exchange) -> None:
@@ -199,6 +201,7 @@ class Call:
             )
         if status.__class__ is not str:
             status = _checked_status(status)
+        rule_of_environ(self.exchange, self.environ)
         self.status = status
         self.headers = headers if headers.__class__ is list else list(headers)
         return self.write
@@ -269,7 +272,8 @@ class WsgiGateway:
         call = _new_call(Call)
         call.exchange = exchange
         call.status = call.writer = None
-        result = self.app(exchange.environ(), call.start_response)
+        call.environ = environ = exchange.environ()
+        result = self.app(environ, call.start_response)
         if exchange.head.upgrade and _answers_later(exchange):
             close_result(result)
             return LATER

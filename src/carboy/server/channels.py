@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from carboy.gateway.route import rule_of
 from carboy.net import worker_loop
 from carboy.net.poller import HANGUP, READ, RESET, WRITE, Poller
 from carboy.net.waker import Waker
@@ -404,6 +405,8 @@ class Channels:
         """
         exchange, connection = channel.exchange, channel.connection
         self._in_flight.end(exchange)  # there are few places
+        exchange.rule = rule_of(exchange)  # while it can be found
+        exchange.scope = None
         exchange.cached_environ = connection.environ = None
         connection.environ_tail = b""
         exchange.head.found = None

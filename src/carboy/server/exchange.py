@@ -10,6 +10,7 @@ from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from carboy.gateway.interface import LATER, Answer, Receiver, WebSocket
+from carboy.gateway.route import route_of
 from carboy.gateway.wsgi import (
     body_variables,
     connection_variables,
@@ -72,6 +73,9 @@ class ServerExchange:
     served_by: Any = None  # its gateway
     static_file: Any = None  # the folder for its path (gateway/static/gateway.py)
     key: Any = None  # the dispatch key
+    rule: Any = None  # the rule, or its text, if a gateway knows it (gateway/route.py)
+    mounted_at = ""  # the prefix of the mount alone, without that of a proxy
+    scope: dict[str, Any] | None = None  # of an ASGI application
     cached_environ: dict[str, Any] | None = None  # kept until the response is finished
     # All application code of the request runs in this context: a context variable set by one
     # request is not seen by the next one on the same thread. Empty, as that of a new thread.
@@ -84,6 +88,7 @@ class ServerExchange:
     began: float = 0.0  # monotonic seconds: start of the handler
     waits_for: WaitsFor | None = None  # the resource that the request waits for, or has waited for
     leader_thread = 0  # identifier of the thread that this request made lose the lead
+    refusal = ""  # the reason why the server has answered 503 instead of the application
     made_key_slow = False  # this request made its key slow at once
     in_reserve = False  # its thread is one of the reserve
     patience: float = 0.0  # seconds that it may hold the leader; 0.0: the usual limit
@@ -136,6 +141,7 @@ class ServerExchange:
         if head.__class__ is ForwardedHead:
             responder.forwarding.apply(self, head)
 
+    route = property(route_of)
     # The header of the PROXY protocol, None without one. No frame of Python for each ASGI request.
     proxied = property(attrgetter("connection.proxied"))
 

@@ -21,6 +21,7 @@ COMPRESSION = "Compression"
 CACHE = "Cache"
 PROXIES = "Proxies and names"
 HTTP2 = "HTTP/2"
+METRICS = "Metrics"
 OTHER = "Other"
 
 

@@ -65,6 +65,11 @@ class StaticGateway:
         # The longest prefix first.
         search = sorted(folders, key=lambda each: -each.prefix.count("/"))
         self._folders = [(script_name(each.prefix), Files(each.path, kept)) for each in search]
+        # The routes of their files (gateway/route.py)
+        self._routes = {
+            files: f"{each.prefix}/(files)"
+            for each, (_, files) in zip(search, self._folders, strict=True)
+        }
         self._misses: set[str] = set()
 
     def __getattr__(self, name: str) -> Any:
@@ -109,6 +114,7 @@ class StaticGateway:
             exchange.static_file = None
             made = self._answer(exchange, found[0], found[1])
             if made is not None:
+                exchange.rule = self._routes[found[0]]
                 return made
             if len(found) > 2:
                 path = found[2].path

@@ -22,8 +22,8 @@ from carboy.server.response_cache.recording import Recording
 
 log = logging.getLogger("carboy.error")
 
-PREPARED = ("forwarded_client", "forwarded_scheme", "key", "match", "outer_path", "prefix_size",
-            "root_path", "served_by")  # fmt: skip
+PREPARED = ("forwarded_client", "forwarded_scheme", "key", "match", "mounted_at", "outer_path",
+            "prefix_size", "root_path", "rule", "served_by")  # fmt: skip
 _without_conditions = partial(re.compile(rb"^if-[^:\n]*:[^\n]*\n", re.I | re.M).sub, b"")
 
 

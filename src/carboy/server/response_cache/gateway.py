@@ -23,6 +23,7 @@ from typing import Any
 from carboy.dates import http_date
 from carboy.gateway.interface import Answer, ChannelClosed, Gateway
 from carboy.gateway.request_fields import fields_of
+from carboy.gateway.route import rule_of
 from carboy.gateway.static.conditions import names_tag
 from carboy.server.response_cache.detached import Detached
 from carboy.server.response_cache.recording import Recording, record
@@ -154,6 +155,7 @@ class CachingGateway:
         return None
 
     def _kept_answer(self, exchange: Any, kept: Kept, how: str) -> Answer:
+        exchange.rule = exchange.rule or kept.rule
         headers = [*kept.headers, ("Age", str(kept.age())), ("Cache-Status", how)]
         tag = next((value for name, value in kept.headers if name.lower() == "etag"), None)
         asked = fields_of(exchange.head).get("if-none-match")
@@ -207,7 +209,7 @@ class CachingGateway:
 
         def ended(status: str, headers: Headers, content: bytes | None) -> None:
             if asked.keeps:
-                self._keep(key, fields, asked, status, headers, content)
+                self._keep(key, fields, asked, rule_of(exchange), (status, headers, content))
             if call is not None:
                 self._finish(which, call)
 
@@ -248,10 +250,10 @@ class CachingGateway:
         key: Key,
         fields: dict[str, str],
         asked: Asked,
-        status: str,
-        headers: Headers,
-        content: bytes | None,
+        rule: str,
+        response: tuple[str, Headers, bytes | None],
     ) -> None:
+        status, headers, content = response
         found = lifetime(status, headers, asked.authorized) if content is not None else None
         if found is None or content is None:
             self._bypass(key)
@@ -259,7 +261,9 @@ class CachingGateway:
         if not any(name.lower() == "date" for name, _ in headers):
             headers = [*headers, ("Date", http_date())]
         headers = [pair for pair in headers if pair[0].lower() not in ("age", "cache-status")]
-        if self.store.keep(key, varies_by(headers), fields, Kept(status, headers, content, found)):
+        made = Kept(status, headers, content, found)
+        made.rule = rule
+        if self.store.keep(key, varies_by(headers), fields, made):
             self.store.figures["stored"] += 1
         else:
             self._bypass(key)
@@ -320,7 +324,7 @@ class CachingGateway:
                 self._refreshes -= 1
             kept.refreshing = False
             if content is not None and status[:3] not in ERRORS:
-                self._keep(key, fields, asked, status, headers, content)
+                self._keep(key, fields, asked, kept.rule, (status, headers, content))
 
         recording = Recording(
             self.store.largest, lambda status, headers: headers, ended, lambda status: None

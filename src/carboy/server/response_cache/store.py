@@ -20,7 +20,9 @@ VARIANTS = 64  # responses kept of one key; clients choose the fields by which t
 class Kept:
     """A response that is kept."""
 
-    __slots__ = ("body", "headers", "lifetime", "made", "refreshing", "size", "status")
+    __slots__ = (
+        "body", "headers", "lifetime", "made", "refreshing", "rule", "size", "status",
+    )  # fmt: skip
 
     def __init__(self, status: str, headers: Headers, body: bytes, lifetime: Lifetime) -> None:
         self.status = status
@@ -28,6 +30,7 @@ class Kept:
         self.body = body
         self.lifetime = lifetime
         self.made = time.monotonic() - lifetime.age
+        self.rule = ""  # of the request (gateway/route.py)
         self.refreshing = False
         self.size = len(body) + OVERHEAD + sum(len(n) + len(v) for n, v in headers)
 

@@ -29,6 +29,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "lazy": (),
     "sizes": (),
     "thread_frames": (),
+    # An application declares limits, a server enforces them, and both know the exception.
+    "time_limits": (),
     "werkzeug_log": (),
     "relay": (),
     "protocol": ("carboy.grammar", "carboy.origins"),
@@ -47,6 +49,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.relay",
         "carboy.sizes",  # --max-memory is a size or "auto"
         "carboy.thread_frames",
+        "carboy.time_limits",
     ),
     "http": ("carboy.grammar", "carboy.dates", "carboy.file_wrapper", "carboy.lazy"),
     "routing": ("carboy.http",),
@@ -56,6 +59,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.http",
         "carboy.dates",
         "carboy.file_wrapper",
+        "carboy.time_limits",
         "carboy.werkzeug_log",
     ),
     "shared": ("carboy.app", "carboy.http", "carboy.engine_url", "carboy.lazy"),
@@ -352,7 +356,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     ),
     "app": (
         "typing", "packages", "config", "signals", "active", "loop", "pump", "async_body",
-        "early_hints", "json.provider", "json", "json.tag", "wrappers",
+        "early_hints", "json.provider", "json", "json.tag", "wrappers", "time_limits",
         "secure_cookies", "sessions", "interface", "context", "globals", "automatic_hints",
         "helpers", "logging", "views", "templating", "urls", "plan", "errors",
         "returns", "sending", "static_lane", "cycle", "stepwise", "commands", "registry",

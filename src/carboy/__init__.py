@@ -49,6 +49,7 @@ NAMES = {
     "carboy.gateway.mounts": "mount",
     "carboy.shared.limits": "limit",
     "carboy.shared.response_cache": "cache_response",
+    "carboy.time_limits": "RequestTimeout timeout",
     "carboy.realtime.websocket": "AsyncWebSocket ConnectionClosed WebSocket",
 }
 

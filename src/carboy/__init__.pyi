@@ -53,6 +53,8 @@ from carboy.realtime.websocket import ConnectionClosed
 from carboy.realtime.websocket import WebSocket
 from carboy.shared.limits import limit
 from carboy.shared.response_cache import cache_response
+from carboy.time_limits import RequestTimeout
+from carboy.time_limits import timeout
 
 current_app: Carboy
 def jsonify(*args: object, **kwargs: object) -> Response: ...
@@ -68,6 +70,7 @@ __all__ = [
     "Event",
     "Flask",
     "Request",
+    "RequestTimeout",
     "Response",
     "WebSocket",
     "abort",
@@ -114,5 +117,6 @@ __all__ = [
     "stream_with_context",
     "subscribers",
     "template_rendered",
+    "timeout",
     "url_for",
 ]

@@ -36,9 +36,11 @@ from carboy.app.plan import NO_HOST, NO_RULE, Plan, plan_of
 from carboy.app.returns import is_own_page, make_response, page_of
 from carboy.app.sending import send
 from carboy.app.sessions import session_to_refresh
+from carboy.http.exceptions import ServiceUnavailable
 from carboy.http.request.environ import path as environ_path
 from carboy.http.request.exchange import path as wire_path
 from carboy.http.status import has_no_content, status_text
+from carboy.time_limits import RequestTimeout, shielded
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -203,8 +205,7 @@ def run(
     error: BaseException | None = None
     try:
         try:
-            # One object serves as both contexts and is pushed by one assignment, unless the
-            # application or a receiver of signals could see the difference.
+            # One object is both contexts and is pushed by one assignment, unless that is seen.
             seen = plan.full_push or (signals.loaded and any(signals.of_contexts))
             if resumed is not None:
                 token, result = resumed
@@ -233,7 +234,9 @@ def run(
         error = raised
         if isinstance(raised, Suspended):
             return raised.later(origin, partial(_resume, app, ctx, token), start_response)
-        raise
+        if not isinstance(raised, RequestTimeout):
+            raise
+        return send(_late_response(app, plan, ctx), origin, start_response)
     finally:
         plain = token is not None and error is None and preserve is None and ctx._tokens is None
         hooks = app.teardown_request_funcs or app.teardown_appcontext_funcs or plan.own_teardown
@@ -268,6 +271,19 @@ def _finish(
     if error is not None and app.should_ignore_error(error):
         error = None
     ctx.pop(error)
+
+
+shielded.add(_finish.__code__)  # the teardown functions run to their end
+
+
+def _late_response(app: Application, plan: Plan, ctx: RequestContext) -> Response:
+    """The response to a request over its time limit: the hooks and the session see it as a 503.
+
+    The server has answered the client already, or sends this response.
+    """
+    if plan.finalize_request:
+        return app.finalize_request(ServiceUnavailable(), from_error_handler=True)
+    return finalize(app, plan, ctx, ServiceUnavailable(), from_error_handler=True)
 
 
 # --- the steps -------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from carboy.app.active import Suspended, _cv, exchange_of
 from carboy.net import loop_watch
 from carboy.net.worker_loop import worker_loop
+from carboy.time_limits import RequestTimeout
 
 if TYPE_CHECKING:
     from carboy.gateway.interface import Answer, Channel
@@ -42,7 +43,9 @@ _MISSING = object()
 class _Call:
     """A call of a coroutine function: what the waiting thread passes to the loop."""
 
-    __slots__ = ("args", "context", "exchange", "func", "future", "kwargs", "left", "task")
+    __slots__ = (
+        "args", "context", "exchange", "func", "future", "kwargs", "left", "overdue", "task",
+    )  # fmt: skip
 
     def __init__(
         self, func: Callable[..., Coroutine[Any, Any, Any]], args: Any, kwargs: dict[str, Any]
@@ -55,6 +58,7 @@ class _Call:
         self.task: asyncio.Task[Any] | None = None
         self.exchange: Any = None  # of the request; set when the call takes long
         self.left = False  # the client has gone, and the task was cancelled
+        self.overdue = False  # because the request is over its time limit
 
     def later(self, exchange: Any, resume: Callable[..., Any]) -> Answer:
         """Have the server go on with other requests, and call `resume` after this call."""
@@ -150,6 +154,16 @@ class Awaited:
             self._call.left = True
             the_loop().call_soon_threadsafe(_cancel, self._call)
 
+    @property
+    def task(self) -> asyncio.Task[Any] | None:
+        """The task of the coroutine; None: it has not begun."""
+        return self._call.task
+
+    def overdue(self) -> None:
+        """Cancel the coroutine: the request is over its time limit, and its client was answered."""
+        self._call.left = self._call.overdue = True
+        the_loop().call_soon_threadsafe(_cancel, self._call)
+
     # --- on the loop
 
     def _start(self) -> None:
@@ -161,10 +175,16 @@ class Awaited:
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         try:
-            self._channel.resume(partial(self._resume, task.result))
+            self._channel.resume(partial(self._resume, partial(_result_of, self._call, task)))
         except ConnectionError:  # the server has ended
             if not task.cancelled():
                 task.exception()  # retrieved, so that the loop does not report it
+
+
+def _result_of(call: _Call, task: asyncio.Task[Any]) -> Any:
+    if call.overdue and task.cancelled():
+        raise RequestTimeout
+    return task.result()
 
 
 def _result(loop: asyncio.AbstractEventLoop, call: _Call) -> Any:

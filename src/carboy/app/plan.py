@@ -24,6 +24,7 @@ from carboy.app import urls
 from carboy.app.context import AppContext, RequestContext
 from carboy.app.json.provider import DefaultJSONProvider
 from carboy.app.sessions import SecureCookieSession, SecureCookieSessionInterface
+from carboy.app.time_limits import declare_configured
 from carboy.app.wrappers import Request, Response, _split_blueprint_path
 from carboy.http.exceptions import HTTPException
 from carboy.http.request.request import Request as RequestBase
@@ -206,6 +207,7 @@ class Plan(Steps):
             setattr(self, name, name in replaced)
         self.facts = facts
         self.config = app.config
+        declare_configured(app.config)
         self.direct = replaced.isdisjoint(ENTRY)
         contexts, requests, responses, errors, sessions, json, match = (
             now == then for now, then in zip(facts[0], _originals["classes"], strict=True)

@@ -20,6 +20,8 @@ from carboy.app.context import _wrong_order
 from carboy.app.errors import UNHANDLED, handler_of, unhandled
 from carboy.app.returns import make_response
 from carboy.app.sending import send
+from carboy.http.exceptions import ServiceUnavailable
+from carboy.time_limits import RequestTimeout
 
 if TYPE_CHECKING:
     from carboy.app.context import RequestContext
@@ -66,6 +68,10 @@ def _answer(app: Application, plan: Plan, ctx: RequestContext, exchange: Exchang
             if handler is not None:
                 answer = yield from _called(app, handler, answer)
             found = yield from _finalize(app, plan, ctx, answer, from_error_handler=True)
+        except RequestTimeout as late:
+            error = late
+            rv = ServiceUnavailable()
+            found = yield from _finalize(app, plan, ctx, rv, from_error_handler=True)
         return send(found, exchange, None)
     except BaseException as raised:
         error = raised

@@ -218,7 +218,15 @@ class Request:
             self._changed = True
             self._gateway.loop.hand_over(self._wake)
 
+    def overdue(self) -> None:
+        """Cancel the call: the request is over its time limit, and its client was answered."""
+        self._gateway.loop.call(self._cancel)
+
     # --- on the loop
+
+    def _cancel(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
 
     def _wake(self) -> None:
         # Reset first: a change after this posts another call, a change before it is seen now.

@@ -159,7 +159,7 @@ class Accepting:
             self.listeners.take_part()
             self._look_everywhere()
 
-    def tick(self) -> None:
+    def tick(self, now: float) -> None:
         """Once an interval: look for connections that no worker was woken for."""
         self.listeners.resume()
         self._prompt = True

@@ -272,7 +272,8 @@ class Channel:
         with self.lock:
             self._check()
             self.open = False
-            self.exchange.continuation = continuation
+            guarded = self._channels.guarded
+            self.exchange.continuation = continuation if guarded is None else guarded(continuation)
             self._channels.ask(self)
 
     def fail(self, error: BaseException) -> None:
@@ -285,6 +286,18 @@ class Channel:
         self._responder.log_late(self.exchange, error, self.gone)
 
     # --- with the lock
+
+    def give_up(self, status: str, headers: Headers, body: bytes) -> None:
+        """Send a complete response instead of that of the application, which gets no other one."""
+        self.connection.taken = True
+        self._responder.send_whole(self.exchange, status, headers, body)
+        self.gone = self.news = True
+        if self.resumes:
+            self.exchange.client_left = True
+            self._channels.ask(self)
+        else:
+            self._close()
+            self._channels.wake()
 
     def _check(self) -> None:
         if not self.open:

@@ -19,7 +19,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
+from carboy.gateway.interface import Answer
 from carboy.gateway.route import rule_of
 from carboy.net import worker_loop
 from carboy.net.poller import HANGUP, READ, RESET, WRITE, Poller
@@ -78,11 +80,17 @@ class Channels:
         # Whether the last turn has given work to more than one channel: then their bytes are
         # gathered (Channel._gather).
         self.together = False
+        # Puts a continuation under the guard of time limits, if there are any (server/guard.py).
+        self.guarded: Callable[[Callable[[Any], Answer]], Callable[[Any], Answer]] | None = None
         self._served_at = 0.0  # monotonic seconds: the turn that served a channel last
         # Called with an exchange whose response is complete, and the time.
         self.finished: Callable[[ServerExchange, float], None] = lambda exchange, now: None
 
     # --- from any thread
+
+    def all(self) -> list[Channel]:
+        """The channels that are open."""
+        return list(self._all)
 
     def ask(self, channel: Channel) -> None:
         """Have the leader look at a channel. With its lock."""

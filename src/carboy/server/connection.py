@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 from collections import deque
 from enum import Enum
@@ -52,6 +53,11 @@ class Phase(Enum):
 HEAD, IDLE, BODY, RUNNING, STREAMING, LATER, WRITING, LINGER, PIPE, CLOSED = Phase
 
 
+# Held by a thread that takes a connection from the thread that runs its request, and by that thread
+# while it uses the connection before the head of its response. Nothing blocks under it.
+taking = threading.RLock()
+
+
 class ClientGone(Exception):
     """The client has gone or was too slow: nothing reads the rest of the response."""
 
@@ -82,6 +88,7 @@ class Connection:
         "server",
         "since",
         "sock",
+        "taken",
         "unread",
         "unsent",
         "unsent_bytes",
@@ -123,6 +130,7 @@ class Connection:
         self.unsent_bytes = 0  # bytes in `unsent`, including those of files
         self.file: FileRest | None = None
         self.body_sent = 0  # bytes of body handed over for sending
+        self.taken = False  # a time limit has ended its request (server/time_limits.py)
         self.unread = False  # the client may be sending still: drain before closing
 
     def enter(self, phase: Phase, now: float) -> None:
@@ -290,7 +298,9 @@ class Connection:
 
         Raises LocalProtocolError when the response has begun.
         """
-        self.push(self.machine.informational("103 Early Hints", headers))
+        with taking:
+            if not self.taken:
+                self.push(self.machine.informational("103 Early Hints", headers))
 
     # --- ending
 

@@ -50,6 +50,7 @@ class Deadlines:
             settings.write_grace or 1.0,
             settings.graceful_timeout or 1.0,
             settings.queue_timeout or 1.0,
+            settings.request_limits.request_timeout or 1.0,
         )
         # Seconds between two looks: no limit is exceeded noticeably.
         self.interval = max(0.01, min(1.0, shortest / 4))

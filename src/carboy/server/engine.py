@@ -24,7 +24,7 @@ from carboy.server import after_fork, monkey_patching
 from carboy.server.accepting import NONE, Accepting
 from carboy.server.balancing import BUSY
 from carboy.server.body_reader import AfterHead, BodyReader
-from carboy.server.channels import Channels
+from carboy.server.channels import PIECES_A_TURN, Channels
 from carboy.server.closing import Closing
 from carboy.server.compressing import Access, responder_for
 from carboy.server.connection import (
@@ -58,14 +58,13 @@ from carboy.server.settings import Settings
 from carboy.server.stopping import STUCK, Stopping
 from carboy.server.streams import Streams
 from carboy.server.switch_interval import switch_interval
+from carboy.server.time_limits import TimeLimits
 
 log = logging.getLogger("carboy.error")
 clock = time.monotonic
 NEED_DATA = Signal.NEED_DATA
 _new_exchange = ServerExchange.__new__
 REQUEST_READ = Reading.DONE  # where the machine is after a request without a body
-# Pieces of one body in one turn: 64 KiB of ordinary chunks, half a millisecond of tiny ones.
-PIECES_A_TURN = 8
 CONTINUATIONS_A_TURN = 32  # of requests that were awaited; then others have their turn
 # A gateway checks its application once a turn. With more events than FEW_EVENTS, which come from
 # independent clients, it does so only LOOK_INTERVAL seconds after the last check.
@@ -128,7 +127,8 @@ class Engine:
         if self._loop_lead is not None:
             self.channels.led_by_loop = True
             self._dispatcher.keep_all()
-        self._bind_often_used(gateway)
+        self.limits = TimeLimits(self)
+        self.use(self.limits.guard(gateway))
 
     def _use_threads(self, gateway: Gateway, trace: Callable[[], object] | None) -> None:
         settings, responder, times = self.settings, self.responder, self.dispatch_times
@@ -146,9 +146,10 @@ class Engine:
         crew.run = traced(runner.run, trace)
         self._traced_turn = traced(self._turn, trace)
 
-    def _bind_often_used(self, gateway: Gateway) -> None:
-        """Store the values that each turn or request uses in attributes that are quick to read."""
-        self._gateway = gateway
+    def use(self, gateway: Gateway) -> None:
+        """Store what each turn or request uses in attributes that are quick to read."""
+        self._gateway = self.runner.gateway = gateway
+        self._dispatcher.handle = gateway.handle
         self._prepare = gateway.prepare
         self._gateway_turn: Callable[[], None] | None = getattr(gateway, "turn", None)
         self._single_threaded = self.crew.single_threaded
@@ -183,6 +184,7 @@ class Engine:
         after_fork.watch(self)
         try:
             (self._loop_lead or self.crew).start()
+            self.limits.start()
             started()
             self.accepting.may_open = True
             self._waker.wake()
@@ -196,6 +198,7 @@ class Engine:
             self.runner.leaderless.wait(STUCK)
             self.crew.stop()
             self.stopping.over = True
+            self.limits.stop()
             self.channels.close_all()
             self.runner.abandon_all([*self._queue, *self.streams.waiting()], self.connections)
             self.listeners.close_drained()
@@ -335,10 +338,8 @@ class Engine:
         pace = self.deadlines if self.stopping.asked is None else self.stopping
         self._next_tick = now + pace.pause
         self._closing.expire(exceeded, self.channels.refuse_slow, now)
-        self.streams.tick(now)
-        self.channels.tick(now)
-        self.pipes.tick(now)
-        self.accepting.tick()
+        for part in (self.streams, self.channels, self.pipes, self.accepting, self.limits):
+            part.tick(now)
         self.crew.start_watcher()
         self.scheduler.tick(now, self.stopping.with_thread)
         if self.responder.stopping:  # later: clients connect until the listeners are closed

@@ -20,6 +20,7 @@ from carboy.gateway.wsgi import (
 )
 from carboy.protocol.events import ForwardedHead, RequestHead
 from carboy.protocol.websocket.handshake import Handshake, HandshakeError, read_handshake
+from carboy.server.connection import taking
 from carboy.server.disconnects import has_ended, has_left
 from carboy.server.raw_socket import RawSocket
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from carboy.server.connection import Connection
     from carboy.server.dispatch_times import Usage
     from carboy.server.encoders import Encoder
+    from carboy.server.guard import Overdue
     from carboy.server.queueing import WaitsFor
     from carboy.server.responder import Responder
 
@@ -98,6 +100,8 @@ class ServerExchange:
     seconds = 0.0  # time of the handler, if it ran on a thread other than the leader's
     deposed = False  # its thread lost the lead while running it
     returned = False  # that thread has finished with the exchange
+    thread = 0  # that runs the application for it, if there are time limits (server/guard.py)
+    overdue: Overdue | None = None  # the request is over its time limit
 
     # the response
     head_begun = False  # the machine has returned the head of the response
@@ -169,8 +173,12 @@ class ServerExchange:
 
         Only for the thread that runs the request, or while that thread waits for the caller.
         """
-        if not self.client_left and not self.socket_taken and has_left(self):
-            self.client_left = self.connection.broken = True
+        if not self.client_left and not self.socket_taken:
+            with taking:
+                if self.connection.taken:
+                    self.client_left = True
+                elif has_left(self):
+                    self.client_left = self.connection.broken = True
         return self.client_left
 
     def has_ended(self) -> bool:
@@ -239,10 +247,13 @@ class ServerExchange:
 
         It leaves when `handle` returns, if its route is known to be quick, and else now.
         """
-        if self.responder.averages.get(self.key) == 0.0:
-            self.made = self.responder.whole(self, status, headers, body)
-        else:
-            self.responder.send_whole(self, status, headers, body)
+        with taking:
+            if self.connection.taken:
+                return
+            if self.responder.averages.get(self.key) == 0.0:
+                self.made = self.responder.whole(self, status, headers, body)
+            else:
+                self.responder.send_whole(self, status, headers, body)
 
     def slow_work(
         self, status: str, headers: Headers, body: bytes

@@ -18,6 +18,8 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any
 
+from carboy.server.connection import taking
+
 if TYPE_CHECKING:
     from carboy.server.exchange import ServerExchange
 
@@ -75,6 +77,12 @@ class RawSocket:
             )
         if exchange.socket_taken:
             return
+        with taking:
+            if exchange.connection.taken:
+                raise OSError(errno.EBADF, "The request is over its time limit.")
+            self._take_from(exchange)
+
+    def _take_from(self, exchange: ServerExchange) -> None:
         if exchange.head.upgrade and not exchange.responder.sockets.take():
             refuse(exchange)
             raise ConnectionAbortedError(

@@ -22,7 +22,7 @@ from carboy.net.stream import bytes_left, can_sendfile
 from carboy.protocol.errors import LocalProtocolError, RemoteProtocolError
 from carboy.protocol.states import Writing
 from carboy.protocol.websocket.origins import Origins
-from carboy.server.connection import ClientGone, Connection, FileRest
+from carboy.server.connection import ClientGone, Connection, FileRest, taking
 from carboy.server.default_fields import DefaultFields, with_length
 from carboy.server.exchange import Headers, Rest, ServerExchange
 from carboy.server.first_piece import begun, file_to_send
@@ -285,7 +285,10 @@ class Responder:
         def write(piece: bytes) -> None:
             piece = checked(piece)
             if not exchange.head_begun:
-                self.begin(exchange, status, headers)
+                with taking:
+                    if exchange.connection.taken:
+                        raise ClientGone
+                    self.begin(exchange, status, headers)
             self.put(exchange, piece)
             self._wait(exchange)
 

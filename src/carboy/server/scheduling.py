@@ -69,7 +69,9 @@ class Scheduler:
         self._budget = settings.inline_budget
         self._short = max(settings.inline_budget, SHORT)
         self._limit = settings.queue_limit or math.inf
-        self._timeout = settings.queue_timeout or math.inf
+        # Waiting counts for the time limit of requests.
+        limit = settings.request_limits.request_timeout or math.inf
+        self._timeout = min(settings.queue_timeout or math.inf, limit)
         self.queue = Queue(settings.threads, usable_cpus())
         # Threads that unknown keys may use; some of the reserve are left for brief keys.
         self._most_unknown = self.queue.most - OF_ONE_KEY

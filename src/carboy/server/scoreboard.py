@@ -31,6 +31,7 @@ class Figure(IntEnum):
     REQUESTS = 8  # requests that were answered, where they are counted (server/tally.py)
     ERRORS = 9  # those with a status of 500 or more
     LOADED = 10  # bytes of memory when the application had been loaded, where it is limited
+    STUCK = 11  # threads that do not end a request over its time limit
 
 
 # Figures in a row: 128 bytes, two cache lines, so that workers do not slow each other down.

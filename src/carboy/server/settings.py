@@ -22,6 +22,7 @@ from carboy.relay.frames import LARGEST_DATA
 from carboy.server.compression import Compression
 from carboy.server.http2.choice import Http2Choice
 from carboy.server.machine import usable_cpus
+from carboy.server.request_limits import RequestLimits
 from carboy.server.response_cache.setup import ResponseCache
 from carboy.server.setting import (
     APPLICATION,
@@ -405,6 +406,7 @@ class Settings:
     response_cache: ResponseCache = field(default_factory=ResponseCache)
     trust: Trust = field(default_factory=Trust)
     worker_limits: WorkerLimits = field(default_factory=WorkerLimits)
+    request_limits: RequestLimits = field(default_factory=RequestLimits)
     http2: Http2Choice = field(default_factory=Http2Choice)
     http2_limits: Http2Limits = field(default_factory=Http2Limits)
 
@@ -429,6 +431,7 @@ GROUPS: dict[str, tuple[type[Any], str]] = {
     "response_cache": (ResponseCache, ""),
     "trust": (Trust, ""),
     "worker_limits": (WorkerLimits, ""),
+    "request_limits": (RequestLimits, ""),
     "http2": (Http2Choice, ""),
     "http2_limits": (Http2Limits, "http2_"),
 }

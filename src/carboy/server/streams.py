@@ -76,6 +76,8 @@ class Streams:
         self._with_thread: dict[ServerExchange, None] = {}
         # Their applications have taken over the socket; TakenSockets limits their number.
         self._with_socket: dict[ServerExchange, None] = {}
+        # They do not end although they are over their time limit (server/time_limits.py).
+        self._stuck: dict[ServerExchange, None] = {}
         self._waiting: deque[ServerExchange] = deque()  # for a thread
         self._waiting_since = 0.0
         self._warn_at = 0.0
@@ -177,9 +179,10 @@ class Streams:
     def taken_back(self, exchange: ServerExchange) -> None:
         """The thread of an exchange that was counted apart is free."""
         exchange.on_stream_thread = False
-        if exchange in self._with_socket:
-            del self._with_socket[exchange]
-            return
+        for apart in (self._with_socket, self._stuck):
+            if exchange in apart:
+                del apart[exchange]
+                return
         self._with_thread.pop(exchange, None)
         if exchange.rest is None and clock() - exchange.began < LONG:
             self.keys.pop(exchange.key, None)  # not all responses of this key wait
@@ -198,6 +201,10 @@ class Streams:
     def waiting(self) -> list[ServerExchange]:
         """Exchanges that have no thread yet, in their order."""
         return list(self._waiting)
+
+    def with_thread(self) -> list[ServerExchange]:
+        """Exchanges whose threads are counted apart; any thread may ask."""
+        return list(self._with_thread)
 
     def take_out(self, exchange: ServerExchange) -> None:
         """Remove an exchange that waits for a thread."""
@@ -250,6 +257,18 @@ class Streams:
             return
         exchange.on_stream_thread = True
         apart[exchange] = None
+        self._crew.release(exchange)
+        self.departed(exchange)
+
+    @property
+    def stuck(self) -> int:
+        """Number of threads that `set_apart` counts."""
+        return len(self._stuck)
+
+    def set_apart(self, exchange: ServerExchange) -> None:
+        """Count a thread of the crew apart, because its request does not end."""
+        exchange.on_stream_thread = True
+        self._stuck[exchange] = None
         self._crew.release(exchange)
         self.departed(exchange)
 

@@ -37,6 +37,7 @@ LATE = {
     "dev": "carboy.cli.dev.command",
     "explain": "carboy.cli.explain",
     "learn": "carboy.cli.learn.command",
+    "migrate": "carboy.cli.migrate.command",
     "new": "carboy.cli.new",
     "publish": "carboy.cli.publish",
     "routes": "carboy.cli.routes",

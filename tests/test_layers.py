@@ -31,8 +31,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "thread_frames": (),
     # An application declares limits, a server enforces them, and both know the exception.
     "time_limits": (),
+    "user_sockets": (),
     "werkzeug_log": (),
-    "relay": (),
+    "relay": ("carboy.user_sockets",),
     "protocol": ("carboy.grammar", "carboy.origins"),
     "net": ("carboy.thread_frames",),
     # It orders the certificates of a server, reads their fields and knows nothing of requests.
@@ -50,6 +51,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.sizes",  # --max-memory is a size or "auto"
         "carboy.thread_frames",
         "carboy.time_limits",
+        "carboy.user_sockets",
     ),
     "http": ("carboy.grammar", "carboy.dates", "carboy.file_wrapper", "carboy.lazy"),
     "routing": ("carboy.http",),
@@ -112,6 +114,8 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "carboy.app.loop": ("carboy.net.loop_watch", "carboy.net.worker_loop"),
     "carboy.app.pump": ("carboy.net.loop_watch", "carboy.net.worker_loop"),
     "carboy.gateway.lifespan": ("carboy.net.loop",),
+    # It says which version serves.
+    "carboy.server.admin.status": ("carboy.__version__",),
     # A WebSocket runs over a channel; its frames are those of the protocol room.
     "carboy.gateway.websocket": ("carboy.protocol.websocket",),
     # Exercises are checked from the recorded calls of the HTTP machine and its heads.
@@ -298,7 +302,7 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
         "Loads OpenSSL.",
         {"carboy.app.sessions", "carboy.http.fields.etag", "carboy.http.security"},
     ),
-    "hmac": ("Loads OpenSSL.", {"carboy.http.security"}),
+    "hmac": ("Loads OpenSSL.", {"carboy.http.security", "carboy.server.admin.token"}),
     "importlib": ("Each child process starts with it.", {"carboy.compat.child.carboy_names"}),
     "logging": ("Needed for one line of a log.", {"carboy.app.secure_cookies"}),
     "mimetypes": (

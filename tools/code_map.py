@@ -16,7 +16,7 @@ from pathlib import Path
 # From the ground up: an import from a room to one further down this list is an arrow upwards.
 ROOMS = (
     "grammar", "origins", "dates", "engine_url", "file_wrapper", "lazy", "sizes", "thread_frames",
-    "time_limits",
+    "time_limits", "user_sockets",
     "werkzeug_log", "relay", "protocol", "net", "acme", "gateway", "server", "http", "routing",
     "app", "shared", "realtime", "middleware", "dev", "serving", "testing", "cli", "compat",
 )  # fmt: skip

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from carboy import user_sockets
 from carboy.relay import place
 
 
@@ -24,7 +25,7 @@ def test_a_server_removes_the_sockets_of_servers_that_were_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    folder = place.folder()
+    folder = user_sockets.folder()
     ended = dead()
     left_behind, serves, runs, other = (
         folder / name

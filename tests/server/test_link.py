@@ -49,18 +49,18 @@ def test_a_report_comes_before_the_worker_is_ready(ends: Ends) -> None:
     worker.report = lambda: {"modules": ["json"]}
     worker.ready()
     assert supervisor.read().endswith(READY)
-    assert supervisor.take_reports() == [{"modules": ["json"]}]
-    assert supervisor.take_reports() == []
+    assert supervisor.take_messages() == [{"modules": ["json"]}]
+    assert supervisor.take_messages() == []
 
 
 def test_a_report_may_come_in_pieces(ends: Ends) -> None:
     supervisor, _ = ends
-    os.write(supervisor.tells, b'\x02{"modules": ')
+    os.write(supervisor.tells, b'\x021;{"modules": ')
     supervisor.read()
-    assert supervisor.take_reports() == []
+    assert supervisor.take_messages() == []
     os.write(supervisor.tells, b"[]}\x03")
     supervisor.read()
-    assert supervisor.take_reports() == [{"modules": []}]
+    assert supervisor.take_messages() == [{"modules": []}]
 
 
 def test_the_text_of_a_failure_cannot_be_taken_for_another_message(ends: Ends) -> None:

@@ -29,6 +29,7 @@ SHARED = {
     "dev": ("mount", "channels"),
     "publish": ("channels",),
     "routes": ("mount",),
+    "status": ("admin",),
 }
 # name: module with its `command`, which imports much that a server does not need
 LATE = {
@@ -42,6 +43,7 @@ LATE = {
     "publish": "carboy.cli.publish",
     "routes": "carboy.cli.routes",
     "shell": "carboy.cli.shell",
+    "status": "carboy.cli.admin.status",
     "test": "carboy.cli.test",
 }
 

@@ -20,6 +20,7 @@ from carboy.cli.config import PREFIX
 from carboy.cli.option_types import PORT, Host, Number, Octal, Size, Workers
 from carboy.server.logs.access_log import FORMATS
 from carboy.server.setting import (
+    ADMIN,
     APPLICATION,
     CACHE,
     CHANNELS,
@@ -62,6 +63,7 @@ SECTIONS = (
     WEBSOCKET,
     LIMITS,
     CHANNELS,
+    ADMIN,
     OTHER,
     CONFIGURATION,
 )

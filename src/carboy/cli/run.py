@@ -6,6 +6,7 @@ import atexit
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,7 @@ def run(ctx: click.Context, /, app: str | None, mount: mounts.Mounted, **values:
         interface = plan.settings.interface
         shown = mounts.shown(name, mount) or ", ".join(values["static"])
         banner = Banner(shown, platform_variables.lines(used))
+        plan = replace(plan, application=shown)
         code = start(plan, lambda: load_or_explain(name, interface, mount), banner)
     except (BindError, CannotFork, ValueError, TypeError) as problem:
         raise click.ClickException(str(problem)) from None

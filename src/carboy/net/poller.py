@@ -38,6 +38,10 @@ class Poller(Protocol):
 
     def close(self) -> None: ...
 
+    def fileno(self) -> int:
+        """A descriptor that is readable when one of those that are watched is ready."""
+        ...
+
 
 def is_ready(fd: int, flag: int = READ, seconds: float = 0.0) -> bool:
     """Whether `fd` becomes readable (or, with WRITE, writable) within `seconds`.
@@ -86,6 +90,10 @@ class SelectorPoller:
         self._selector = selectors.DefaultSelector()
         self.wait: Callable[[float], Ready] = self._wait
         self.close = self._selector.close
+
+    def fileno(self) -> int:
+        # kqueue and /dev/poll have a descriptor, poll and select have none.
+        return int(self._selector.fileno())
 
     def add(self, fd: int, flags: int, shared: bool = False) -> None:
         if known := _selector_flags(flags):

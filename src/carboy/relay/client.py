@@ -25,6 +25,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from carboy.relay.frames import Fields, Frame, FrameError, FrameReader, frame
+from carboy.user_sockets import connect
 
 log = logging.getLogger("carboy.error")
 
@@ -34,18 +35,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between two attempts to connec
 
 class RelayError(ConnectionError):
     """The relay cannot be reached, or refuses a request."""
-
-
-def connect(path: str, timeout: float | None) -> socket.socket:
-    """A connection to the relay at `path`. Raises OSError."""
-    sock = socket.socket(socket.AF_UNIX)
-    try:
-        sock.settimeout(timeout)
-        sock.connect(path)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
 
 
 class Requests:

@@ -62,7 +62,8 @@ class RelayServer:
         self._attached: dict[str, dict[_Peer, None]] = {}
         self._last_warning = float("-inf")
         self._slow_before = 0
-        self.file = SocketFile(listener, self._listen)
+        loss = "New workers and scripts have no channels."
+        self.file = SocketFile(listener, self._listen, "socket of channels", loss)
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ)
         listener.setblocking(False)

@@ -1,7 +1,7 @@
-"""The file of a relay's socket, which something may remove while the relay runs.
+"""The file of a server's own socket, which something may remove while the server runs.
 
 A cleaner of /tmp does so, or a deployment that empties a folder. Connections that exist stay, but
-no worker, script or new connection would find the relay again. So its thread looks at the file
+no worker, script or new connection would find the socket again. So its thread looks at the file
 from time to time, and listens again where the file was.
 """
 
@@ -13,8 +13,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from carboy.relay import place
-from carboy.relay.client import RelayError
+from carboy import user_sockets
 
 log = logging.getLogger("carboy.error")
 
@@ -22,11 +21,20 @@ INTERVAL = 2.0  # seconds between two looks
 
 
 class SocketFile:
-    """The file at the path of `listener`. `listen_again` takes the socket of a new file."""
+    """The file at the path of `listener`. `listen_again` takes the socket of a new file.
+
+    `name` is the socket, and `loss` what a user misses without it, for the log.
+    """
 
     def __init__(
-        self, listener: socket.socket, listen_again: Callable[[socket.socket], None]
+        self,
+        listener: socket.socket,
+        listen_again: Callable[[socket.socket], None],
+        name: str,
+        loss: str,
     ) -> None:
+        self._name = name
+        self._loss = loss
         self.path: str = listener.getsockname()
         self.look_at = 0.0  # monotonic seconds: the next look
         self._listen_again = listen_again
@@ -41,19 +49,18 @@ class SocketFile:
         if self._is_own():
             return
         try:
-            listener = place.listen(self.path)
-        except (OSError, RelayError) as problem:
+            listener = user_sockets.listen(self.path)
+        except OSError as problem:
             if not self._logged:
                 self._logged = True
                 log.error(
-                    "The socket of channels %s was removed and cannot be made again: %s. New"
-                    " workers and scripts have no channels. The server goes on trying.",
-                    self.path, str(problem).rstrip("."),
+                    "The %s %s was removed and cannot be made again: %s. %s The server goes on"
+                    " trying.", self._name, self.path, str(problem).rstrip("."), self._loss,
                 )  # fmt: skip
             return
         self._listen_again(listener)
         self._own, self._logged = _identity(self.path), False
-        log.warning("The socket of channels %s was removed and has been made again.", self.path)
+        log.warning("The %s %s was removed and has been made again.", self._name, self.path)
 
     def remove(self) -> None:
         """Remove the file, unless it is another server's."""

@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from carboy.acme.settings import acme_settings
@@ -14,6 +15,8 @@ from carboy.gateway import interface_of
 from carboy.net.listener import Listener
 from carboy.server import bind as binding
 from carboy.server import descriptors
+from carboy.server.admin.listening import open_admin
+from carboy.server.admin.supervised import SupervisorAdmin
 from carboy.server.beside_tls import HTTPS, redirects
 from carboy.server.bind import Address, from_host, parse_bind
 from carboy.server.logs.error_log import ERROR_LOGGER
@@ -94,8 +97,13 @@ def serve(
         **tls_fields(ssl_context, cert, key, chosen, key_password_file, acme),
         redirect_http=redirect_http,
     )
-    if code := start(plan, lambda: app):
+    if code := start(named(plan, app), lambda: app):
         sys.exit(code)
+
+
+def named(plan: Plan, app: Any) -> Plan:
+    """The plan with a name of the application, for people."""
+    return replace(plan, application=getattr(app, "__qualname__", "") or type(app).__qualname__)
 
 
 def addresses(
@@ -205,13 +213,14 @@ def redirects_or_close(port: int, sockets: Sequence[socket.socket], backlog: int
 
 def supervise(worker: Worker) -> int:
     """Run as many worker processes as the plan says; returns the exit code."""
-    code = supervisor_for(worker).run()
+    admin = SupervisorAdmin(open_admin(worker.plan.settings.operation), worker.served())
+    code = supervisor_for(worker, admin).run()
     if code == 0:
         worker.announcer.stopped()
     return code
 
 
-def supervisor_for(worker: Worker) -> Supervisor:
+def supervisor_for(worker: Worker, admin: SupervisorAdmin | None = None) -> Supervisor:
     """The supervisor of a plan with several workers, not yet running. Raises CannotFork."""
     plan = worker.plan
     settings = plan.settings
@@ -227,5 +236,6 @@ def supervisor_for(worker: Worker) -> Supervisor:
         stay=plan.ends_process,
         relay=SupervisorRelay(settings),
         wear=Wear(settings.worker_limits, log.warning),
+        admin=admin,
         on_replace=lambda: plan.tls and plan.tls.reload(),
     )

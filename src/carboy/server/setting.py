@@ -22,6 +22,7 @@ CACHE = "Cache"
 PROXIES = "Proxies and names"
 HTTP2 = "HTTP/2"
 METRICS = "Metrics"
+ADMIN = "Operation"
 OTHER = "Other"
 
 

@@ -19,6 +19,7 @@ from carboy.protocol.http2.limits import Http2Limits
 from carboy.protocol.limits import Limits
 from carboy.protocol.websocket.origins import Origins
 from carboy.relay.frames import LARGEST_DATA
+from carboy.server.admin.settings import AdminSettings
 from carboy.server.compression import Compression
 from carboy.server.http2.choice import Http2Choice
 from carboy.server.machine import usable_cpus
@@ -409,6 +410,7 @@ class Settings:
     request_limits: RequestLimits = field(default_factory=RequestLimits)
     http2: Http2Choice = field(default_factory=Http2Choice)
     http2_limits: Http2Limits = field(default_factory=Http2Limits)
+    operation: AdminSettings = field(default_factory=AdminSettings)
 
     def __post_init__(self) -> None:
         check_values(self)
@@ -434,6 +436,7 @@ GROUPS: dict[str, tuple[type[Any], str]] = {
     "request_limits": (RequestLimits, ""),
     "http2": (Http2Choice, ""),
     "http2_limits": (Http2Limits, "http2_"),
+    "operation": (AdminSettings, ""),
 }
 
 

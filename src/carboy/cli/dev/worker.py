@@ -18,7 +18,8 @@ from carboy.dev.hints import hints
 from carboy.dev.live import Broadcaster, Failure
 from carboy.gateway import Mounts
 from carboy.server.processes import preloading
-from carboy.server.processes.link import Message, SupervisorLink
+from carboy.server.processes.link import SupervisorLink
+from carboy.server.processes.messages import Message
 from carboy.server.processes.worker import LoadError, Plan, Worker
 from carboy.server.serve import Silent
 

@@ -19,7 +19,8 @@ from typing import Protocol
 from carboy.server import signals
 from carboy.server.processes.generations import Do, Generations, Member
 from carboy.server.processes.health import Health
-from carboy.server.processes.link import Message, WorkerLink
+from carboy.server.processes.link import WorkerLink
+from carboy.server.processes.messages import Message
 from carboy.server.processes.supervisor import Supervisor
 from carboy.server.processes.template import TemplateLost, Templates
 
@@ -125,14 +126,14 @@ class DevelopmentSupervisor(Supervisor):
         self.generations.replace()
 
     def _tell_newest(self, message: Message) -> None:
-        if link := self._links.get(self._newest):
+        if link := self.links.get(self._newest):
             link.tell(**message)
 
     # --- workers
 
     def _do(self, do: Do, worker: int) -> None:
         if do is Do.STOP:
-            self._links[worker].tell(replaced=True)  # streams to browsers end
+            self.links[worker].tell(replaced=True)  # streams to browsers end
         super()._do(do, worker)
 
     def _started(self, worker: int, link: WorkerLink) -> None:

@@ -2,12 +2,13 @@
 
     supervisor: WorkerLink                                          worker: SupervisorLink
         ── one JSON object a line; EOF: the supervisor has gone ──▶
-       ◀── READY, LEAVES, FAILED and why, reports, stacks ────────
+       ◀── READY, LEAVES, FAILED and why, messages, stacks ───────
        ◀── shared memory: figures, requests in flight ────────────
 
 What the worker writes is text with control bytes between: a control byte is a message, whatever it
 interrupts, and may be written by a signal handler. The text is why the worker cannot start, or the
-stacks of its threads, which faulthandler writes to the same pipe when the worker crashes.
+stacks of its threads, which faulthandler writes to the same pipe when the worker crashes. Messages
+are reports, and answers to questions (messages.py).
 """
 
 from __future__ import annotations
@@ -23,30 +24,29 @@ from typing import Any
 
 from carboy.net.threads import start_thread
 from carboy.server.in_flight import InFlight
+from carboy.server.processes.messages import Message, MessageReader, send_message, take_text
 from carboy.server.processes.stacks import own_stacks
 from carboy.server.scoreboard import Row, private_row
 
 READY = b"\x06"
 LEAVES = b"\x04"
 FAILED = b"\x15"  # the rest until EOF is the text for the user
-REPORT, REPORT_END = b"\x02", b"\x03"  # around a JSON object
-
 REPORT_INTERVAL = 1.0  # seconds between two calls of `report`
 LONGEST = (
     1 << 20
 )  # maximum number of bytes kept: stacks of some hundred threads, names of all modules
 
-_reports = re.compile(b"%b([^\x00-\x08]*)%b" % (REPORT, REPORT_END))
 _controls = re.compile(r"[\x00-\x08\x15]")
 
-Message = dict[str, Any]
+Ask = Callable[[Message, Callable[[Message], None]], object]
 
 
 class SupervisorLink:
     """A worker's end: reports to its supervisor, and receives its messages.
 
-    `listen` is called with messages that are not for the link itself. `report` is called now and
-    then, and what it returns is sent (None: nothing new).
+    `listen` is called with messages that are not for the link itself, `ask` with questions and a
+    function that sends the answer, from any thread. `report` is called now and then, and what it
+    returns is sent (None: nothing new).
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class SupervisorLink:
         self.in_flight = in_flight or InFlight()
         self.beat = beat  # seconds between two signs of life; 0: no signs of life
         self.listen: Callable[[Message], object] = lambda message: None
+        self.ask: Ask = lambda message, answer: None
         self.report: Callable[[], Message | None] | None = None
         self._received = b""
         self._is_ready = threading.Event()
@@ -111,6 +112,8 @@ class SupervisorLink:
             while (message := self.receive(interval)) is not None:
                 if "stacks" in message:
                     self._send(_as_text("\n".join(own_stacks())))
+                elif "ask" in message:
+                    self.ask(message, self.send)
                 elif message:
                     self.listen(message)
                 else:
@@ -123,7 +126,14 @@ class SupervisorLink:
 
     def _report(self) -> None:
         if self.report is not None and (found := self.report()):
-            self._send(REPORT + json.dumps(found).encode() + REPORT_END)
+            self.send(found)
+
+    def send(self, message: Message) -> None:
+        """Send a message to the supervisor, from any thread. Raises TooLarge and TypeError."""
+        try:
+            send_message(self.tells, message)
+        except OSError:
+            pass  # the supervisor has gone; `attend` handles that
 
     def _send(self, message: bytes) -> None:
         try:
@@ -148,6 +158,7 @@ class WorkerLink:
         os.set_blocking(self._writer, False)
         self._beat = beat
         self._received = bytearray()
+        self._messages = MessageReader()
 
     def worker_end(self) -> SupervisorLink:
         """The worker's end, in a forked worker."""
@@ -171,7 +182,7 @@ class WorkerLink:
         """Bytes that the worker has written, b"" at the end; raises BlockingIOError without any."""
         received = os.read(self.reader, 65536)
         room = LONGEST - len(self._received)
-        self._received += received[: max(0, room)]
+        self._received += received.replace(READY, b"").replace(LEAVES, b"")[: max(0, room)]
         return received
 
     def read_rest(self) -> None:
@@ -189,18 +200,13 @@ class WorkerLink:
             return None
         return self._received[len(FAILED) :].decode("utf-8", "replace")
 
-    def take_reports(self) -> list[Message]:
-        """The reports of the worker since the last call."""
-        found = _reports.findall(self._received)
-        if found:
-            self._received = bytearray(_reports.sub(b"", self._received))
-        return [json.loads(each) for each in found]
+    def take_messages(self) -> list[Message]:
+        """The messages of the worker since the last call."""
+        return self._messages.take(self._received)
 
     def take_stacks(self) -> str:
         """The stacks that the worker has written since the last call, or ""."""
-        text = self._received.replace(READY, b"").replace(LEAVES, b"")
-        self._received.clear()
-        return text.decode("utf-8", "replace").strip()
+        return take_text(self._received).decode("utf-8", "replace").strip()
 
     def close(self) -> None:
         """Close the supervisor's descriptors and the memory. What was read stays available."""

@@ -25,12 +25,15 @@ from typing import ClassVar
 
 from carboy.relay.server import RelayServer
 from carboy.server import signals, systemd
+from carboy.server.admin.server import AdminServer
+from carboy.server.admin.supervised import SupervisorAdmin
 from carboy.server.listening import ListenerShutdown
 from carboy.server.logs.error_log import ERROR_LOGGER, DirectErrorHandler, ErrorLog
 from carboy.server.machine import resident
 from carboy.server.processes.generations import Do, Generations, Member, State
 from carboy.server.processes.health import Health, log_stacks_of, runs_python
-from carboy.server.processes.link import LEAVES, READY, Message, WorkerLink
+from carboy.server.processes.link import LEAVES, READY, WorkerLink
+from carboy.server.processes.messages import Message
 from carboy.server.processes.relay import SupervisorRelay
 from carboy.server.processes.start_methods import StartMethod
 from carboy.server.processes.stuck import Stuck
@@ -76,6 +79,7 @@ class Supervisor:
         stay: bool = False,
         relay: SupervisorRelay | None = None,
         wear: Wear | None = None,
+        admin: SupervisorAdmin | None = None,
     ) -> None:
         self.start_method = start_method
         self.generations = generations
@@ -86,7 +90,7 @@ class Supervisor:
         self._shutdown = ListenerShutdown(sockets)
         self._inbox = Inbox(self.HANDLED, stay)
         self._selector = selectors.DefaultSelector()
-        self._links: dict[int, WorkerLink] = {}
+        self.links: dict[int, WorkerLink] = {}
         self._scoreboard = Scoreboard()
         self._interrupts = Interrupts()
         self._was_ready = False
@@ -98,6 +102,7 @@ class Supervisor:
         # How many workers were replaced, by reason: crash, stuck, failed_start, told, reload,
         # max_requests, max_lifetime, max_memory.
         self.restarts: Counter[str] = Counter()
+        self._admin = admin or SupervisorAdmin()
         self._code = 0
 
     def stop(self, graceful: bool = True) -> None:
@@ -110,7 +115,7 @@ class Supervisor:
         with self._inbox:
             signals.hold(False)
             self._selector.register(self._inbox, selectors.EVENT_READ)
-            self._start_relay()
+            self._start_servers()
             try:
                 while self._step():
                     pass
@@ -118,17 +123,21 @@ class Supervisor:
                 self._end_at_once()
                 if self._relay is not None:
                     self._relay.stop()
+                self._admin.stop()
                 self._selector.close()
                 self._scoreboard.close_wakers()
                 self._errors.close()
         return self._code
 
-    def _start_relay(self) -> None:
-        """Open the relay of channels, which workers find when they start."""
+    def _start_servers(self) -> None:
+        """Open the relay of channels, which workers find when they start, and the admin server."""
         if self._relay is not None:
             self._relay.start()
             if self._relay.server is not None:
                 self._selector.register(self._relay.server, selectors.EVENT_READ)
+        self._admin.start(self)
+        if self._admin.server is not None:
+            self._selector.register(self._admin.server, selectors.EVENT_READ)
 
     def _step(self) -> bool:
         """Carry out the decisions and wait for an event; returns False at the end."""
@@ -144,7 +153,7 @@ class Supervisor:
             return False
         if now >= self._slow_stop_at:
             self._slow_stop_at = NEVER
-            running = sum(len(c.in_flight.running()) for c in self._links.values())
+            running = sum(len(c.in_flight.running()) for c in self.links.values())
             self._on_slow_stop(running or None)  # None: the requests of the leaders are not known
         self._wait(now)
         for worker, status in self.start_method.ended(list(self.generations.members)):
@@ -155,7 +164,7 @@ class Supervisor:
     def _hear_workers(self) -> None:
         """Read what workers have said: one that has become ready is not dropped as outdated."""
         for key, _ in self._selector.select(0):
-            if isinstance(key.data, int) and key.data in self._links:
+            if isinstance(key.data, int) and key.data in self.links:
                 self._read(key.data)
 
     def _do(self, do: Do, worker: int) -> None:
@@ -169,7 +178,7 @@ class Supervisor:
                 " needs more time to load, use a longer --start-timeout.",
                 worker, self.generations.start_timeout,
             )  # fmt: skip
-            self.health.ask_for_stacks(worker, self._links[worker])
+            self.health.ask_for_stacks(worker, self.links[worker])
         else:
             if do is Do.KILL:
                 log.error("Worker %d does not stop and is killed.", worker)
@@ -183,7 +192,8 @@ class Supervisor:
             wake_at = min(wake_at, now + closing)
         if self._relay is not None:
             wake_at = min(wake_at, self._relay.look(now))
-        wake_at = min(wake_at, self._wear.wake_at, self.health.wake_at(self._serving(), now))
+        wake_at = min(wake_at, self._admin.look(now), self._wear.wake_at)
+        wake_at = min(wake_at, self.health.wake_at(self._serving(), now))
         timeout = None if wake_at == NEVER else max(0.0, wake_at - now)
         if not signals.in_main_thread():
             timeout = min(LOOK, LOOK if timeout is None else timeout)
@@ -191,7 +201,7 @@ class Supervisor:
             if key.fileobj is self._inbox:
                 for number in self._inbox.take():
                     self._heard(number)
-            elif isinstance(key.fileobj, RelayServer):
+            elif isinstance(key.fileobj, RelayServer | AdminServer):
                 key.fileobj.turn()
             else:
                 self._read(key.data)
@@ -201,7 +211,7 @@ class Supervisor:
 
     def _serving(self) -> dict[int, WorkerLink]:
         members = self.generations.members.values()
-        return {m.number: self._links[m.number] for m in members if m.state is State.SERVING}
+        return {m.number: self.links[m.number] for m in members if m.state is State.SERVING}
 
     def _look_after_stuck_workers(self, now: float) -> None:
         if not self.generations.stopping:
@@ -212,7 +222,7 @@ class Supervisor:
                 else:
                     self.generations.kill_soon(worker, now)
         self.health.feed_watchdog(self._serving(), now, self.generations.stopping)
-        self.health.log_stacks(self._links, now)
+        self.health.log_stacks(self.links, now)
 
     # --- worn workers
 
@@ -316,7 +326,7 @@ class Supervisor:
             self._after_failure(final=False)
             return
         link.row.cells[Figure.PID] = worker
-        self._links[worker] = link
+        self.links[worker] = link
         self._selector.register(link.reader, selectors.EVENT_READ, worker)
         self.generations.started(worker, time.monotonic())
         self._started(worker, link)
@@ -336,17 +346,18 @@ class Supervisor:
         self._inbox.close()
         if self._relay is not None:
             self._relay.leave()
-        for link in self._links.values():
+        self._admin.leave()
+        for link in self.links.values():
             link.close()
         self._errors.close()
         gc.freeze()  # objects from the supervisor stay in shared memory
 
     def _read(self, worker: int) -> None:
-        link = self._links[worker]
+        link = self.links[worker]
         received = link.read()
         if not received:
             self._selector.unregister(link.reader)
-        self._take_reports(worker, link)
+        self._take_messages(worker, link)
         if READY in received:
             self.restarts["reload"] += self.generations.replacing
             self.generations.ready(worker)
@@ -359,9 +370,12 @@ class Supervisor:
         self.restarts["told"] += 1
         log.info("Worker %d was told to stop; another one takes its place.", worker)
 
-    def _take_reports(self, worker: int, link: WorkerLink) -> None:
-        for report in link.take_reports():
-            self._reported(worker, report)
+    def _take_messages(self, worker: int, link: WorkerLink) -> None:
+        for message in link.take_messages():
+            if "answer" in message:
+                self._admin.answered(worker, message)
+            else:
+                self._reported(worker, message)
 
     def _reported(self, worker: int, report: Message) -> None:
         pass
@@ -378,11 +392,12 @@ class Supervisor:
 
     def _ended(self, worker: int, status: int) -> None:
         link = self._forget(worker)
-        self._take_reports(worker, link)
+        self._take_messages(worker, link)
         member = self.generations.died(worker, time.monotonic())
         requests = link.in_flight.describe()
         link.close()
         self.health.ended(worker, link)
+        self._admin.ended(worker)
         if member.state is not State.STOPPING and not self.generations.stopping:
             how = signals.death(os.waitstatus_to_exitcode(status))
             self._failed(member, link, how, requests)
@@ -418,7 +433,7 @@ class Supervisor:
 
     def _forget(self, worker: int) -> WorkerLink:
         """Read the last messages of a dead worker, and free its row."""
-        link = self._links.pop(worker)
+        link = self.links.pop(worker)
         if link.reader in self._selector.get_map():
             link.read_rest()
             self._selector.unregister(link.reader)

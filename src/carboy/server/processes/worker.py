@@ -24,8 +24,12 @@ from carboy.gateway.entrance import entered
 from carboy.gateway.interface import Gateway, StartFailed
 from carboy.net.threads import NoThread
 from carboy.server import monkey_patching, systemd
+from carboy.server.admin.alone import AloneAdmin
+from carboy.server.admin.answering import questions_of_a_worker
+from carboy.server.admin.listening import open_admin
+from carboy.server.admin.operations import Served
 from carboy.server.beside_tls import BesideTls, redirects
-from carboy.server.bind import Address, keep, remove_files
+from carboy.server.bind import Address, keep, remove_files, url
 from carboy.server.engine import Engine
 from carboy.server.listening import ListenerPolicy, Wrap
 from carboy.server.logs import Logs
@@ -77,6 +81,7 @@ class Plan:
     """Addresses to serve on, the number of processes, and what is logged."""
 
     addresses: tuple[Address, ...]
+    application: str = ""  # its name, for people
     workers: int = 1
     supervisor: bool = False  # even above a single worker
     settings: Settings = field(default_factory=Settings)
@@ -154,6 +159,7 @@ class Worker:
         self._interrupts = Interrupts()
         self._terminal = Terminal()
         self._logs: Logs | None = None
+        self._admin: AloneAdmin | None = None
         self._engine: Engine | None = None  # None: the application is still being loaded
         self._stop_gateway: Callable[[float], None] | None = None
         self._hung_up_early = False  # SIGHUP arrived before the application was loaded
@@ -161,6 +167,14 @@ class Worker:
     def run_alone(self) -> int:
         """Serve without a supervisor; returns the exit code."""
         stay = self.plan.ends_process
+        admin = AloneAdmin(open_admin(self.plan.settings.operation), self.served())
+        try:
+            return self._run_alone(admin, stay)
+        finally:
+            admin.stop()
+
+    def _run_alone(self, admin: AloneAdmin, stay: bool) -> int:
+        self._admin = admin
         with Handlers(self._handlers_alone(), stay):
             hold(False)
             try:
@@ -177,9 +191,11 @@ class Worker:
                 watchdog = systemd.Watchdog()
                 if watchdog.timeout:
                     Heartbeat(engine, beat_interval(watchdog.timeout), watchdog).start()
+                admin.start(engine, questions_of_a_worker(engine))
                 if self._hung_up_early:
                     self._load_check.ask()
                 self._serve(engine, logs)
+                admin.stop()
                 self._load_check.cancel()
                 self._start_again_if_asked()
         if not stay:
@@ -202,9 +218,16 @@ class Worker:
             self._serve(engine, logs, link.ready, ends=True)
         return 0
 
+    def served(self) -> Served:
+        """The application and its addresses, for the admin server."""
+        scheme = self.plan.scheme()
+        addresses = tuple(url(each, scheme) for each in self.sockets)
+        return Served(self.plan.application, addresses, self.plan.settings.threads)
+
     def _attend(self, engine: Engine, link: SupervisorLink) -> None:
         """Start the threads that hear the supervisor and show it that this worker is alive."""
         timeout = self.plan.settings.graceful_timeout + KILL_DELAY
+        link.ask = questions_of_a_worker(engine).take
         link.attend(lambda: engine.stop(listeners=ListenerPolicy.DRAIN), timeout)
         if link.beat:
             # Later than the supervisor would end it, even if every processor computes for it.
@@ -395,6 +418,8 @@ class Worker:
         """End at once, whatever other threads do, and whatever locks they hold."""
         self._load_check.cancel()
         remove_files(self.sockets)
+        if self._admin is not None:
+            self._admin.remove_files()
         if self._logs is not None:
             try:
                 closed = threading.Event()

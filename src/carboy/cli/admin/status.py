@@ -1,0 +1,105 @@
+"""`carboy status`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from carboy.cli.admin.client import Client
+from carboy.cli.admin.command import admin_command, document
+from carboy.cli.admin.tables import duration, size, table
+
+
+def status(client: Client, as_json: bool, timeout: float) -> str:
+    """Show a running server: its workers, and the requests that they run.
+
+    A worker that does not answer, because compiled code holds the interpreter lock, is shown with
+    what it has written to shared memory.
+    """
+    found = client.get("/status", timeout + 10.0, seconds=timeout)
+    if as_json:
+        return document(found)
+    return "\n".join([*title(found["server"]), "", *workers(found), "", *requests(found)])
+
+
+def title(server: dict[str, Any]) -> list[str]:
+    """The server in two lines."""
+    age = duration(time.time() - server["started"])
+    name = server["application"] or "an application"
+    state = server["state"]
+    if server["reloading"]:
+        state = "replacing its workers"
+    reloads = server["reloads"]
+    times = "" if not reloads else f", reloaded {'once' if reloads == 1 else f'{reloads} times'}"
+    return [
+        f"Carboy {server['carboy']}: {name} on {', '.join(server['addresses'])}",
+        f"pid {server['pid']}, {state}, started {age} ago{times}, in {server['folder']}",
+    ]
+
+
+def workers(found: dict[str, Any]) -> list[str]:
+    """The table of workers."""
+    rows = [_worker(each) for each in found["workers"]]
+    if not rows:
+        return ["No worker runs."]
+    titles = ("WORKER", "STATE", "AGE", "CONNECTIONS", "BUSY", "THREADS", "MEMORY", "")
+    return table(titles, rows, "> >>>>> ")
+
+
+def _worker(worker: dict[str, Any]) -> tuple[str, ...]:
+    answers = worker["answers"]
+    threads = f"{worker['threads_busy']}/{worker['threads']}" if answers else "?"
+    return (
+        str(worker["pid"]),
+        worker["state"],
+        duration(worker["age"]),
+        str(worker["connections"]),
+        str(worker["busy"]),
+        threads,
+        size(worker["memory"]),
+        "" if answers else _why(worker),
+    )
+
+
+def _why(worker: dict[str, Any]) -> str:
+    silent = worker["silent"]
+    if worker["state"] != "starting" and silent is not None and silent > 2.5:
+        return f"No Python code has run for {duration(silent)}: the interpreter lock is held."
+    return str(worker["failure"])
+
+
+def requests(found: dict[str, Any]) -> list[str]:
+    """The table of requests in flight, oldest first."""
+    rows = []
+    for worker in found["workers"]:
+        for each in worker["requests"]:
+            rows.append((each["seconds"], worker["pid"], each))
+    if not rows:
+        return ["No request is in flight."]
+    rows.sort(key=lambda row: -row[0])
+    shown = [
+        (duration(seconds), str(pid), each["state"], each["request"], place(each.get("at")))
+        for seconds, pid, each in rows
+    ]
+    return table(("AGE", "WORKER", "STATE", "REQUEST", "AT"), shown, ">>   ")
+
+
+def place(at: dict[str, Any] | None) -> str:
+    """File, line and function of the code that a request runs."""
+    return "" if at is None else f"{Path(at['file']).name}:{at['line']} {at['function']}"
+
+
+command = admin_command(
+    "status",
+    status,
+    [
+        click.Option(
+            ["--timeout"], type=click.FloatRange(0.0, 60.0), default=2.0, show_default=True,
+            metavar="SECONDS", help="Time in which workers have to answer.",
+        )
+    ],
+    short_help="Show a running server and its requests.",
+)  # fmt: skip

@@ -1,0 +1,121 @@
+"""The admin server of a process without a supervisor: a thread serves it.
+
+thread `carboy-admin`   the loop, and all calls of AloneOperations
+other threads           answers to long questions, which come through `AdminServer.post`
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Sequence
+
+from carboy.net.threads import NoThread, start_thread
+from carboy.server.admin.answering import Answering
+from carboy.server.admin.listening import AdminSocket, announce, close_all
+from carboy.server.admin.operations import About, Served, WorkerFacts
+from carboy.server.admin.server import AdminServer
+from carboy.server.admin.table import all_paths
+from carboy.server.engine import Engine
+from carboy.server.machine import resident
+from carboy.server.processes.messages import Message
+from carboy.server.scoreboard import Figure
+
+log = logging.getLogger("carboy.error")
+
+LONGEST_WAIT = 1.0  # seconds between two looks at what is overdue
+PAUSE = 1.0  # seconds after a failure of the loop, which may fail again in the same way
+
+
+class AloneOperations:
+    """The Operations of a process that serves alone."""
+
+    def __init__(self, engine: Engine, answering: Answering, served: Served) -> None:
+        self._engine = engine
+        self._answering = answering
+        self._served = served
+        self._started = time.time()
+        self._born = time.monotonic()
+        self.server: AdminServer
+
+    def about(self) -> About:
+        stopping = self._engine.stopping.asked is not None
+        return self._served.about(started=self._started, supervised=False, stopping=stopping)
+
+    def workers(self) -> list[WorkerFacts]:
+        engine = self._engine
+        stopping = engine.stopping.asked is not None
+        return [
+            WorkerFacts(
+                pid=os.getpid(),
+                state="stopping" if stopping else "serving",
+                age=round(time.monotonic() - self._born, 3),
+                generation=0,
+                connections=len(engine.connections),
+                busy=int(engine.row.cells[Figure.BUSY]),
+                silent=0.0,
+                memory=resident(os.getpid()),
+                asked=True,
+            )
+        ]
+
+    def tell(self, worker: int, message: Message) -> None:
+        self._answering.take(message, lambda answer: self.server.post(worker, answer))
+
+
+class AloneAdmin:
+    """The admin server on a thread, from `start` to `stop`; without sockets there is none."""
+
+    def __init__(self, sockets: Sequence[AdminSocket], served: Served) -> None:
+        self._sockets = list(sockets)
+        self._served = served
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._server: AdminServer | None = None
+
+    def start(self, engine: Engine, answering: Answering) -> None:
+        """Begin to answer. If no thread can be started, there is no admin server."""
+        if not self._sockets:
+            return
+        operations = AloneOperations(engine, answering, self._served)
+        server = AdminServer(self._sockets, all_paths(), operations)
+        operations.server = self._server = server
+        thread = threading.Thread(
+            target=self._run, args=(server,), name="carboy-admin", daemon=True
+        )
+        try:
+            start_thread(thread)
+        except NoThread as problem:
+            log.warning("There is no admin server: %s", problem)
+            self.stop()
+            return
+        self._thread = thread
+        announce(self._sockets)
+
+    def _run(self, server: AdminServer) -> None:
+        while not self._over.is_set():
+            try:
+                now = time.monotonic()
+                server.turn(max(0.0, min(LONGEST_WAIT, server.look(now) - now)))
+            except Exception:
+                log.exception("A bug in Carboy: the admin server has failed.")
+                self._over.wait(PAUSE)
+
+    def remove_files(self) -> None:
+        """Remove the files of the sockets, before the process is ended at once."""
+        for each in self._sockets:
+            each.remove()
+
+    def stop(self) -> None:
+        """Stop the thread, close the sockets and remove their files."""
+        self._over.set()
+        if self._thread is not None and self._server is not None:
+            self._server.wake()
+            self._thread.join(PAUSE)
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        close_all(self._sockets)
+        self._sockets = []

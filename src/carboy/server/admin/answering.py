@@ -1,0 +1,105 @@
+"""A worker's answers to the questions of the admin server.
+
+A question comes to the thread of the link (`carboy-link`), which answers it at once if that is
+quick. Otherwise another thread does, so that the worker can still be asked and stopped. Without a
+supervisor, the thread of the admin server calls `take`.
+
+Add a question to `questions_of_a_worker`. It is a function that gets the message, and returns what
+JSON can have.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import platform
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from carboy.server.admin.running import running_requests
+from carboy.server.engine import Engine
+from carboy.server.processes.messages import Message, TooLarge
+from carboy.server.processes.stacks import own_stacks
+
+log = logging.getLogger("carboy.error")
+
+Send = Callable[[Message], object]
+Question = Callable[[Message], Any]
+
+
+class CannotAnswer(Exception):
+    """The question cannot be answered; the text is for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    question: Question
+    takes_long: bool
+
+
+class Answering:
+    """The questions that a worker can answer."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Known] = {}
+        self.cancelled: set[int] = set()  # numbers of questions whose client has gone
+
+    def add(self, name: str, question: Question, takes_long: bool = False) -> None:
+        """Answer questions of this name; `takes_long`: on a thread of its own."""
+        self._known[name] = _Known(question, takes_long)
+
+    def take(self, message: Message, send: Send) -> None:
+        """Answer a question now, or have it answered. Never raises."""
+        name, number = message["ask"], message["id"]
+        if name == "cancel":
+            self.cancelled.add(message["cancel"])
+            return
+        known = self._known.get(name)
+        if known is None:
+            send({"answer": number, "failure": f"This worker does not know {name!r}."})
+        elif known.takes_long:
+            try:
+                threading.Thread(
+                    target=self._answer, args=(known.question, message, send),
+                    name="carboy-admin", daemon=True,
+                ).start()  # fmt: skip
+            except (RuntimeError, MemoryError):
+                send({"answer": number, "failure": "No thread can be started."})
+        else:
+            self._answer(known.question, message, send)
+
+    def _answer(self, question: Question, message: Message, send: Send) -> None:
+        number = message["id"]
+        try:
+            send({"answer": number, "value": question(message)})
+        except (CannotAnswer, TooLarge) as problem:
+            send({"answer": number, "failure": str(problem)})
+        except Exception as error:
+            log.exception("A question of the admin server could not be answered.")
+            send({"answer": number, "failure": f"{type(error).__name__}. See the log."})
+        finally:
+            self.cancelled.discard(number)
+
+
+def questions_of_a_worker(engine: Engine) -> Answering:
+    """All questions that a worker answers."""
+    answering = Answering()
+    answering.add("status", lambda message: status(engine))
+    answering.add("stacks", lambda message: own_stacks())
+    return answering
+
+
+def status(engine: Engine) -> dict[str, Any]:
+    """The state of a worker now: requests, threads, memory."""
+    crew = engine.crew
+    return {
+        "requests": running_requests(engine),
+        "threads": crew.threads,
+        "threads_busy": crew.away + len(crew.current.slot),
+        "threads_of_process": threading.active_count(),
+        "connections": len(engine.connections),
+        "python": platform.python_version(),
+        "collections": [each["collections"] for each in gc.get_stats()],
+    }

@@ -15,7 +15,8 @@ from bench import chart, expect, machine, measure, report, rivals
 from bench.run import Plan, Record, Runner, read_record
 from bench.servers import SERVERS, before
 from bench.under_load import IMPORTS, Bench
-from bench.work import WORKS, Work
+from bench.work import Work
+from bench.works import WORKS
 
 RESULTS = rivals.ROOT / "docs" / "benchmarks" / "results.json"
 CHART = rivals.ROOT / "docs" / "benchmarks" / "chart.svg"

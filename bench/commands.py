@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,14 @@ def carboy_command() -> Path:
 def carboy(target: str, port: int, threads: int | None) -> list[str]:
     chosen = ["--threads", str(threads)] if threads else []
     return [str(carboy_command()), "run", target, "--port", str(port), "--no-access-log", *chosen]
+
+
+def more(server: Arguments, *options: str) -> Arguments:
+    """Arguments with further options at the end."""
+    return lambda target, port, threads: [*server(target, port, threads), *options]
+
+
+carboy_logged = more(carboy, "--access-log", "--access-log-file", os.devnull)
 
 
 def carboy_static(scheme: str) -> Arguments:
@@ -85,6 +94,23 @@ def gunicorn(target: str, port: int, threads: int | None) -> list[str]:
     many = str(threads or GUNICORN_THREADS)
     kind = ["-k", "gthread", "--threads", many]
     return [_tool("gunicorn"), "-b", f"{HOST}:{port}", *kind, "--no-control-socket", target]
+
+
+gunicorn_logged = more(gunicorn, "--access-logfile", os.devnull)
+
+
+def peregrine(target: str, port: int, threads: int | None) -> list[str]:
+    return [_tool("peregrine"), "--host", HOST, "--port", str(port), target]
+
+
+def m0serve(target: str, port: int, threads: int | None) -> list[str]:
+    return [_tool("m0serve"), "--host", HOST, "--port", str(port), target]
+
+
+def h2corn_tls(target: str, port: int, threads: int | None) -> list[str]:
+    file, key = certificate.files()
+    tls = ["--certfile", file, "--keyfile", key]
+    return [_tool("h2corn"), "--bind", f"{HOST}:{port}", *tls, target]
 
 
 def granian_tls(target: str, port: int, threads: int | None) -> list[str]:

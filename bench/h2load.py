@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import resource
 import subprocess
 import tempfile
 from pathlib import Path
 
 from bench.commands import HOST
-from bench.load import Load
+from bench.load import Load, busy_share
 from bench.servers import ServerFailed, pinned
 
 CONNECTIONS = 10
@@ -21,6 +22,7 @@ _protocol = re.compile(r"Application protocol: (\S+)")
 def h2load(port: int, path: str, core: int, seconds: float, scheme: str) -> Load:
     """Run h2load on `core` for `seconds` (rounded). Raises ServerFailed."""
     whole = max(1, round(seconds))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryDirectory() as scratch:
         log = Path(scratch) / "log"  # microseconds at the start, status and duration of each
         command = ["h2load", f"-c{CONNECTIONS}", f"-m{STREAMS}", f"-D{whole}", f"--log-file={log}"]
@@ -34,6 +36,7 @@ def h2load(port: int, path: str, core: int, seconds: float, scheme: str) -> Load
         if done.returncode:
             raise ServerFailed(f"h2load failed: {done.stderr.strip() or done.stdout.strip()}")
         said = done.stdout
+        busy = busy_share(before, whole)
         protocol, totals = _protocol.search(said), _total.search(said)
         if protocol is None or protocol[1] != "h2" or totals is None:
             raise ServerFailed(f"HTTP/2 was not spoken: {said.strip()[-300:]}")
@@ -48,4 +51,5 @@ def h2load(port: int, path: str, core: int, seconds: float, scheme: str) -> Load
         p99_ms=durations[len(durations) * 99 // 100] / 1000,
         refused=failed,
         broken=errored,
+        busy=busy,
     )

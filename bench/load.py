@@ -37,6 +37,7 @@ class Load:
     p99_ms: float
     refused: int  # responses with a status of 400 or more
     broken: int  # connections with errors or timeouts
+    busy: float  # the share of its core that the load generator used
 
     @property
     def per_second(self) -> float:
@@ -63,7 +64,7 @@ def probe(port: int, exchange: Exchange, scheme: str = "http") -> None:
         ) from error
     finally:
         connection.close()
-    if response.status != 200 or not exchange.accepts(body):
+    if response.status != exchange.status or not exchange.accepts(body):
         raise ServerFailed(
             f"Wrong response to {exchange.method} {exchange.path}: {response.status} {body[:200]!r}"
         )
@@ -91,15 +92,31 @@ def until_subscribed(port: int, many: int) -> None:
 def write_request(exchange: Exchange, file: Path) -> None:
     """Write the request in the format of request.lua."""
     rarely = f" {payload.ONE_IN} {exchange.rarely}" if exchange.rarely else ""
-    lines = [f"{exchange.method} {exchange.path}{rarely}"]
+    pipelined = f" x{exchange.pipelined}" if exchange.pipelined > 1 else ""
+    lines = [f"{exchange.method} {exchange.path}{rarely}{pipelined}"]
     lines += [f"{name}: {value}" for name, value in exchange.headers.items()]
     file.write_bytes("\n".join(lines).encode() + b"\n\n" + exchange.body)
 
 
-def wrk(port: int, request: Path, core: int, seconds: float, scheme: str = "http") -> Load:
+def busy_share(before: resource.struct_rusage, seconds: float) -> float:
+    """The share of a core that the child processes that have ended since `before` used."""
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return used / seconds
+
+
+def wrk(
+    port: int,
+    request: Path,
+    core: int,
+    seconds: float,
+    scheme: str = "http",
+    connections: int = CONNECTIONS,
+) -> Load:
     """Run wrk on `core` for `seconds` (rounded, as wrk takes whole seconds)."""
     whole = max(1, round(seconds))
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{whole}s", "-s", str(SCRIPT)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{whole}s", "-s", str(SCRIPT)]
     done = subprocess.run(
         pinned(core, [*command, f"{scheme}://{HOST}:{port}/"]),
         env={**os.environ, "BENCH_REQUEST": str(request)},
@@ -119,6 +136,7 @@ def wrk(port: int, request: Path, core: int, seconds: float, scheme: str = "http
         p99_ms=said["p99"] / 1000,
         refused=said["status"],
         broken=said["connect"] + said["read"] + said["write"] + said["timeout"],
+        busy=busy_share(before, said["microseconds"] / 1e6),
     )
 
 

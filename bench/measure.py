@@ -12,9 +12,11 @@ from pathlib import Path
 
 from bench import load, process, realtime, rivals
 from bench.h2load import h2load
+from bench.handshakes import handshakes
 from bench.servers import Running, Server, ServerFailed, pinned, running
 from bench.under_load import IDLE_CONNECTIONS, Bench, Figures, figures_of, loaded
-from bench.work import Exchange, Kind, Work, static_files
+from bench.work import Exchange, Kind, Work
+from bench.works import static_files
 
 PROCESS_REQUESTS = 100
 MODULES = {"carboy": "carboy", "flask-run": "flask"}
@@ -46,7 +48,8 @@ def medians(rounds: list[Figures]) -> Figures:
 
 
 def _load(bench: Bench, started: Running, work: Work, request: Path) -> Figures:
-    return loaded(bench, started, request)
+    connections = work.connections or load.CONNECTIONS
+    return loaded(bench, started, request, status=work.exchange.status, connections=connections)
 
 
 def _http2(bench: Bench, started: Running, work: Work, request: Path) -> Figures:
@@ -54,6 +57,13 @@ def _http2(bench: Bench, started: Running, work: Work, request: Path) -> Figures
     h2load(started.port, path, bench.load_core, bench.warm_up, started.scheme)
     before = process.cost(started.pid)
     seen = h2load(started.port, path, bench.load_core, bench.seconds, started.scheme)
+    return figures_of(seen, before, process.cost(started.pid))
+
+
+def _resumed(bench: Bench, started: Running, work: Work, request: Path) -> Figures:
+    handshakes(started.port, bench.load_core, bench.warm_up)
+    before = process.cost(started.pid)
+    seen = handshakes(started.port, bench.load_core, bench.seconds)
     return figures_of(seen, before, process.cost(started.pid))
 
 
@@ -132,4 +142,5 @@ MEASURES: dict[Kind, Callable[[Bench, Running, Work, Path], Figures]] = {
     Kind.FAN_OUT: realtime.fan_out,
     Kind.SOCKETS: realtime.sockets,
     Kind.HELD: realtime.held,
+    Kind.RESUMED: _resumed,
 }

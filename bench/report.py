@@ -41,7 +41,8 @@ P50 = Column("p50 ms", "p50_ms", _short)
 P99 = Column("p99 ms", "p99_ms", _short)
 CPU = Column("CPU µs", "cpu_us", _short)
 RSS = Column("RSS MiB", "rss_mib", _short)
-LOADED = (RATE, P50, P99, CPU, RSS)
+LOAD = Column("load %", "busy_percent", _whole)
+LOADED = (RATE, P50, P99, CPU, RSS, LOAD)
 MESSAGES = (Column("messages/s", "requests_per_second", _whole), P50, P99, CPU, RSS)
 KIB = Column("KiB per connection", "connection_kib", _short)
 OPEN = Column("still open", "kept", _whole)
@@ -63,6 +64,7 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
         Column("app MiB", "interpreter_mib", _short),
         Column("served MiB", "rss_mib", _short),
     ),
+    Kind.RESUMED: (RATE, CPU, RSS, LOAD),
     Kind.ECHO: MESSAGES,
     Kind.FAN_OUT: (*MESSAGES, OPEN),
     Kind.SOCKETS: (KIB, Column("CPU µs to open", "open_us", _short), OPEN, RSS),
@@ -107,7 +109,10 @@ def table(work: Work, outcome: Outcome) -> tuple[list[str], list[list[str]]]:
     rows = []
     for name in ordered(work, outcome):
         figures = outcome.figures[name]
-        cells = [column.show(figures[column.figure]) for column in columns]
+        cells = [
+            column.show(figures[column.figure]) if column.figure in figures else ""
+            for column in columns
+        ]
         rows.append([SERVERS[name].label, *cells, ratio(work, figures, ours)])
     return titles, rows
 

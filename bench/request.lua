@@ -1,15 +1,19 @@
 -- The request is read from the file BENCH_REQUEST: a line with method and path, a line for each
 -- header, an empty line, the body. The path may be followed by a number and another path, which is
--- used for one request in that number. The request is built once, so that wrk sends it as fast as
+-- used for one request in that number; "x16" at the end of the line sends 16 requests together. The request is built once, so that wrk sends it as fast as
 -- without a script.
 local file = assert(io.open(assert(os.getenv("BENCH_REQUEST")), "rb"))
 local text = file:read("*a")
 file:close()
 
 local head_end, body_start = text:find("\n\n", 1, true)
-local first, every, rare_path = true, nil, nil
+local first, every, rare_path, together = true, nil, nil, nil
 for line in text:sub(1, head_end - 1):gmatch("[^\n]+") do
     if first then
+        line = line:gsub(" x(%d+)$", function(number)
+            together = tonumber(number)
+            return ""
+        end)
         wrk.method, wrk.path, every, rare_path = line:match("^(%S+) (%S+) ?(%d*) ?(%S*)$")
         every = tonumber(every)
         first = false
@@ -51,6 +55,14 @@ if every or varying then
         rare = rare or (every and wrk.format(nil, rare_path))
         count = count + 1
         return every and count % every == 0 and rare or usual[count % #usual + 1]
+    end
+end
+
+if together then
+    local all = nil
+    function request()
+        all = all or wrk.format():rep(together)
+        return all
     end
 end
 

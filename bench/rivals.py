@@ -16,8 +16,6 @@ STAMP = ENVIRONMENT / ".installed"
 HINTS = {
     "bjoern": "bjoern is compiled here and needs a C compiler and libev's headers "
     "(Debian: apt-get install build-essential libev-dev)",
-    "fastwsgi": "fastwsgi may have to be compiled here and needs a C compiler "
-    "(Debian: apt-get install build-essential)",
 }
 
 
@@ -97,7 +95,6 @@ def versions() -> dict[str, str]:
 
 
 def _pip(*packages: str) -> bool:
-    """Install without build isolation, because fastwsgi needs the older setuptools to build."""
     command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run(
         [*command, "--no-build-isolation", *packages], capture_output=True, text=True, check=False

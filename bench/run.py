@@ -15,7 +15,8 @@ from bench import measure
 from bench.expect import Results
 from bench.servers import SERVERS, Server, ServerFailed
 from bench.under_load import Bench, Figures
-from bench.work import WORKS, Work
+from bench.work import Work
+from bench.works import WORKS
 
 
 @dataclass
@@ -56,12 +57,16 @@ class Record:
 
 
 def read_record(file: Path) -> Record:
-    """The record of an earlier run. Raises FileNotFoundError."""
+    """The record of an earlier run, without rivals that are measured no more.
+
+    Raises FileNotFoundError.
+    """
     content = json.loads(file.read_text())
     outcomes = {}
     for key, values in content["works"].items():
         values.pop("title")
-        outcomes[key] = Outcome(**values)
+        outcomes[key] = found = Outcome(**values)
+        found.figures = {name: each for name, each in found.figures.items() if name in SERVERS}
     return Record(content["machine"], outcomes)
 
 

@@ -49,6 +49,8 @@ class Server:
             return f"bench.apps.hello_{'carboy' if self.ours else 'flask'}:app"
         if self.application == "plain":
             return f"bench.apps.plain:{work.plain}"
+        if self.application == "rows":
+            return "bench.apps.rows:app"
         if self.application == "asgi":
             return f"bench.apps.asgi:{work.asgi}"
         return f"bench.apps.on_{self.application}:app"
@@ -74,7 +76,12 @@ class Server:
 
 ON_PLAIN = (
     Server("carboy-wsgi", "Carboy, plain WSGI", "plain", commands.carboy),
-    Server("fastwsgi", "fastwsgi", "plain", commands.called("fastwsgi"), ("fastwsgi",)),
+    Server(
+        "freastal-wsgi", "freastal", "plain", commands.called("freastal", "serve"), ("freastal",)
+    ),
+    Server("fastpysgi-wsgi", "fastpysgi", "plain", commands.called("fastpysgi"), ("fastpysgi",)),
+    Server("peregrine", "peregrine", "plain", commands.peregrine, ("peregrine",)),
+    Server("m0serve", "m0serve", "plain", commands.m0serve, ("m0serve",)),
     Server("bjoern", "bjoern", "plain", commands.called("bjoern"), ("bjoern",)),
     Server("granian", "granian", "plain", commands.granian, ("granian",)),
     Server("gunicorn", "gunicorn gthread", "plain", commands.gunicorn, ("gunicorn",)),
@@ -105,18 +112,36 @@ STATIC = tuple(
     )
 )
 
-HYPERCORN_TLS = Server(
-    "hypercorn-tls", "hypercorn, HTTPS", "asgi", commands.hypercorn_tls,
-    ("hypercorn", "uvloop"), "https",
+TLS_ONLY = (
+    Server("h2corn-tls", "h2corn, HTTPS", "asgi", commands.h2corn_tls, ("h2corn",), "https"),
+    Server("hypercorn-tls", "hypercorn, HTTPS", "asgi", commands.hypercorn_tls,
+           ("hypercorn", "uvloop"), "https"),
 )  # fmt: skip
 
 ON_FRAMEWORKS = (
     Server("carboy", "Carboy", "carboy", commands.carboy),
     Server("carboy-lane", "Carboy, WSGI lane", "carboy_wsgi", commands.carboy),
-    Server("carboy-page", "Carboy", "page", commands.carboy),
-    Server("carboy-flask-page", "Flask on Carboy", "page_flask", commands.carboy),
-    Server("flask-page-gunicorn", "Flask on gunicorn", "page_flask", commands.gunicorn,
+    Server("carboy-page", "Carboy", "page", commands.carboy_logged),
+    Server("carboy-flask-page", "Flask on Carboy", "page_flask", commands.carboy_logged),
+    Server("flask-page-gunicorn", "Flask on gunicorn", "page_flask", commands.gunicorn_logged,
            ("flask", "gunicorn")),
+    Server("flask-page-fastpysgi", "Flask on fastpysgi, which has no access log", "page_flask",
+           commands.called("fastpysgi"), ("flask", "fastpysgi")),
+    Server("carboy-rows", "Carboy", "rows", commands.more(commands.carboy, "--flask")),
+    Server("carboy-flask-rows", "Flask on Carboy", "rows", commands.carboy),
+    Server("flask-rows-gunicorn", "Flask on gunicorn", "rows", commands.gunicorn,
+           ("flask_sqlalchemy", "gunicorn")),
+    Server("flask-rows-fastpysgi", "Flask on fastpysgi", "rows", commands.called("fastpysgi"),
+           ("flask_sqlalchemy", "fastpysgi")),
+    *(
+        Server(f"{name}-two", label, application, commands.more(of, "--workers", "2"), needs)
+        for name, label, application, of, needs in (
+            ("carboy", "Carboy", "carboy", commands.carboy, ()),
+            ("carboy-wsgi", "Carboy, plain WSGI", "plain", commands.carboy, ()),
+            ("granian", "granian", "plain", commands.granian, ("granian",)),
+            ("gunicorn", "gunicorn gthread", "plain", commands.gunicorn, ("gunicorn",)),
+        )
+    ),
     Server("carboy-flask", "Flask on Carboy", "flask", commands.carboy),
     Server("flask-run", "flask run", "flask", commands.flask_run, ("flask",)),
     Server("flask-gunicorn", "Flask on gunicorn", "flask", commands.gunicorn,
@@ -124,6 +149,10 @@ ON_FRAMEWORKS = (
     Server("flask-granian", "Flask on granian", "flask", commands.granian, ("flask", "granian")),
     Server("flask-bjoern", "Flask on bjoern", "flask", commands.called("bjoern"),
            ("flask", "bjoern")),
+    Server("flask-fastpysgi", "Flask on fastpysgi", "flask", commands.called("fastpysgi"),
+           ("flask", "fastpysgi")),
+    Server("falcon-freastal", "Falcon on freastal", "falcon",
+           commands.called("freastal", "serve"), ("falcon", "freastal")),
     Server("falcon-bjoern", "Falcon on bjoern", "falcon", commands.called("bjoern"),
            ("falcon", "bjoern")),
     Server("blacksheep-uvicorn", "BlackSheep on uvicorn", "blacksheep", commands.uvicorn,
@@ -162,9 +191,9 @@ class AsgiServer:
         )
 
 
-ASGI_AND_WSGI = ("carboy", "granian")
+ASGI_AND_WSGI = ("carboy", "granian", "peregrine", "m0serve")
 """The names that stand for the WSGI servers alone."""
-LABELLED = ("carboy", "uvicorn", "granian")
+LABELLED = ("carboy", "uvicorn", "granian", "peregrine", "m0serve")
 
 UVICORN = ("uvicorn", "uvloop", "httptools")
 ASGI = {
@@ -180,11 +209,13 @@ ASGI = {
         AsgiServer("hypercorn", "hypercorn", commands.hypercorn, ("hypercorn", "uvloop")),
         AsgiServer("daphne", "Daphne", commands.daphne, ("daphne",)),
         AsgiServer("fastpysgi", "fastpysgi", commands.called("fastpysgi"), ("fastpysgi",)),
+        AsgiServer("peregrine", "peregrine", commands.peregrine, ("peregrine",)),
+        AsgiServer("m0serve", "m0serve", commands.m0serve, ("m0serve",)),
         AsgiServer("freastal", "freastal", commands.called("freastal", "serve_asgi"),
                    ("freastal",)),
     )
 }  # fmt: skip
-WITHOUT_WEBSOCKET = ("fastpysgi", "freastal")
+WITHOUT_WEBSOCKET = ("fastpysgi", "freastal", "peregrine", "m0serve")
 
 ON_ASGI = (
     *(server.with_callable() for server in ASGI.values()),
@@ -206,7 +237,14 @@ REALTIME = (
 
 SERVERS = {
     server.name: server
-    for server in (*ON_PLAIN, *STATIC, HYPERCORN_TLS, *ON_FRAMEWORKS, *ON_ASGI, *REALTIME)
+    for server in (
+        *ON_PLAIN,
+        *STATIC,
+        *TLS_ONLY,
+        *ON_FRAMEWORKS,
+        *ON_ASGI,
+        *REALTIME,
+    )
 }
 
 

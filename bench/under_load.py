@@ -29,21 +29,38 @@ class Bench:
     imports: int = IMPORTS
 
 
-def loaded(bench: Bench, started: Running, request: Path, *, warm: bool = True) -> Figures:
-    """The figures of a run of wrk. Raises ServerFailed."""
+def loaded(
+    bench: Bench,
+    started: Running,
+    request: Path,
+    *,
+    warm: bool = True,
+    status: int = 200,
+    connections: int = load.CONNECTIONS,
+) -> Figures:
+    """The figures of a run of wrk, whose responses have `status`. Raises ServerFailed."""
+
+    def run(seconds: float) -> load.Load:
+        return load.wrk(
+            started.port, request, bench.load_core, seconds, started.scheme, connections
+        )
+
     if warm:
-        load.wrk(started.port, request, bench.load_core, bench.warm_up, started.scheme)
+        run(bench.warm_up)
     before = process.cost(started.pid)
-    seen = load.wrk(started.port, request, bench.load_core, bench.seconds, started.scheme)
-    return figures_of(seen, before, process.cost(started.pid))
+    seen = run(bench.seconds)
+    return figures_of(seen, before, process.cost(started.pid), status)
 
 
-def figures_of(seen: load.Load, before: process.Cost, after: process.Cost) -> Figures:
+def figures_of(
+    seen: load.Load, before: process.Cost, after: process.Cost, status: int = 200
+) -> Figures:
     """The figures of a load. Raises ServerFailed if it was not answered."""
     if seen.requests == 0:
         raise ServerFailed("No request was answered.")
-    if seen.refused > seen.requests * MOST_REFUSED:
-        raise ServerFailed(f"{seen.refused} of {seen.requests} responses were errors.")
+    wrong = seen.requests - seen.refused if status >= 400 else seen.refused
+    if wrong > seen.requests * MOST_REFUSED:
+        raise ServerFailed(f"{wrong} of {seen.requests} responses do not have the status {status}.")
     return {
         "requests_per_second": seen.per_second,
         "p50_ms": seen.p50_ms,
@@ -52,4 +69,5 @@ def figures_of(seen: load.Load, before: process.Cost, after: process.Cost) -> Fi
         "rss_mib": after.rss_mib,
         "refused": seen.refused,
         "broken": seen.broken,
+        "busy_percent": seen.busy * 100,
     }

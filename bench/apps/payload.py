@@ -3,6 +3,8 @@
 import itertools
 import os
 import time
+from collections.abc import Iterator
+from typing import Any
 
 HELLO = "Hello, World!"
 DOCUMENT = {
@@ -15,6 +17,18 @@ DOCUMENT = {
     "size": {"height": 48, "width": 31, "unit": "cm"},
     "successor": None,
 }
+TOKEN = "b7e23ec29af22b0b4e41da31e868d57226121c84"
+ORDER = {
+    "customer": {"id": 4711, "name": "Ada Lovelace", "email": "ada@example.org"},
+    "lines": [
+        {"article": f"C-{n:04}", "name": "Glass bottle, 5 l", "quantity": n + 1, "price": 24.5}
+        for n in range(11)
+    ],
+}
+"""A body of a request, of about 1 KiB as JSON."""
+PIECE = bytes(range(256)) * 256
+PIECES = 1600
+"""The pieces of a streamed response: 100 MiB, 64 KiB at a time."""
 SLEEP_SECONDS = 0.010
 CPU_SECONDS = 0.050
 ONE_IN = 100
@@ -26,6 +40,22 @@ ROUTES = int(os.environ.get("BENCH_ROUTES", "0"))
 """Number of additional routes with an integer."""
 
 _count = itertools.count(1)
+
+
+def confirmed(order: dict[str, Any]) -> dict[str, Any]:
+    """The response to an order, of about 2 KiB as JSON."""
+    lines = [
+        {**line, "sum": line["quantity"] * line["price"], "currency": "EUR", "shipped": None,
+         "warehouse": "Rotterdam", "id": place}
+        for place, line in enumerate(order["lines"])
+    ]  # fmt: skip
+    total = sum(line["sum"] for line in lines)
+    return {"customer": order["customer"], "lines": lines, "total": total, "status": "accepted"}
+
+
+def pieces() -> Iterator[bytes]:
+    """The pieces of a streamed response."""
+    return itertools.repeat(PIECE, PIECES)
 
 
 def sleep_always() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from bench.apps import payload
@@ -26,6 +26,12 @@ def doing(job: Callable[[], str]) -> Callable[[WSGIEnvironment, StartResponse], 
         return [body]
 
     return application
+
+
+def stream(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
+    """100 MiB, 64 KiB at a time."""
+    start_response("200 OK", [("Content-Type", "application/octet-stream")])
+    return payload.pieces()
 
 
 sleep = doing(payload.sleep_always)

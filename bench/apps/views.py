@@ -1,5 +1,7 @@
 """The application for Flask and for Carboy: the same code for both."""
 
+import hmac
+import tempfile
 from types import ModuleType
 from typing import Any
 
@@ -26,6 +28,23 @@ def build(framework: ModuleType) -> Any:
     @app.post("/upload")
     def upload() -> str:
         return str(len(request.files["file"].read()))
+
+    @app.post("/api/orders")
+    def order() -> Any:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer" or not hmac.compare_digest(token, payload.TOKEN):
+            return {"error": "The token is not valid."}, 401
+        return payload.confirmed(request.get_json())
+
+    @app.post("/store")
+    def store() -> str:
+        with tempfile.TemporaryFile() as file:
+            request.files["file"].save(file)
+            return str(file.tell())
+
+    @app.get("/stream")
+    def stream() -> Any:
+        return app.response_class(payload.pieces(), mimetype="application/octet-stream")
 
     @app.get("/sleep")
     def sleep() -> str:

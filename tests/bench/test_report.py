@@ -6,7 +6,8 @@ import pytest
 from bench.measure import medians
 from bench.run import Outcome, Record, read_record
 from bench.servers import SERVERS
-from bench.work import WORKS, Kind
+from bench.work import Kind
+from bench.works import WORKS
 
 from bench import chart, expect, load, report
 

@@ -362,7 +362,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "typing", "packages", "config", "signals", "active", "loop", "pump", "async_body",
         "early_hints", "json.provider", "json", "json.tag", "wrappers", "time_limits",
         "secure_cookies", "sessions", "interface", "context", "globals", "automatic_hints",
-        "helpers", "logging", "views", "templating", "urls", "plan", "errors",
+        "helpers", "logging", "views", "template_strings", "templating", "urls", "plan", "errors",
         "returns", "sending", "static_lane", "cycle", "stepwise", "commands", "registry",
         "serving_hooks", "blueprint", "app",
     ),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import BaseLoader, TemplateNotFound
+from jinja2 import BaseLoader, TemplateNotFound, nodes
 from jinja2 import Environment as BaseEnvironment
 
 from carboy.app import signals
 from carboy.app.context import _cv_request, _default_template_ctx_processor
 from carboy.app.globals import current_app, g, request, session
 from carboy.app.helpers import get_flashed_messages, stream_with_context
+from carboy.app.template_strings import TemplateStrings
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -28,6 +29,9 @@ __all__ = [
     "stream_template_string",
 ]
 
+KEPT = 128
+"""Templates given as text whose code is kept (the configuration TEMPLATE_STRING_CACHE)."""
+
 Found = tuple[str, str | None, Callable[[], bool] | None]
 
 
@@ -39,6 +43,20 @@ class Environment(BaseEnvironment):
             options["loader"] = app.create_global_jinja_loader()
         super().__init__(**options)
         self.app = app
+        self._strings = TemplateStrings(app.config.get("TEMPLATE_STRING_CACHE", KEPT))
+
+    def from_string(
+        self,
+        source: str | nodes.Template,
+        globals: MutableMapping[str, Any] | None = None,
+        template_class: type[Template] | None = None,
+    ) -> Template:
+        """A new template, as Jinja makes it, from code that may have been compiled before."""
+        if not isinstance(source, str):
+            return super().from_string(source, globals, template_class)
+        made = template_class or self.template_class
+        code = self._strings.code(self, source)
+        return made.from_code(self, code, self.make_globals(globals), None)
 
 
 class DispatchingJinjaLoader(BaseLoader):

@@ -63,6 +63,8 @@ FASTAPI = (
     "fastapi-daphne",
     "fastapi-fastpysgi",
     "fastapi-freastal",
+    "fastapi-peregrine",
+    "fastapi-m0serve",
 )
 ECHO = (
     "carboy-asgi",

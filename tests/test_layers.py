@@ -27,11 +27,15 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "engine_url": (),
     "file_wrapper": (),
     "lazy": (),
+    "log_fields": ("carboy.request_identity",),
+    "request_identity": (),
     "sizes": (),
     "thread_frames": (),
     # An application declares limits, a server enforces them, and both know the exception.
     "time_limits": (),
     "user_sockets": (),
+    "trace_context": (),
+    "uuid7": (),
     "werkzeug_log": (),
     "relay": ("carboy.user_sockets",),
     "protocol": ("carboy.grammar", "carboy.origins"),
@@ -39,7 +43,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # It orders the certificates of a server, reads their fields and knows nothing of requests.
     "acme": ("carboy.net",),
     # Last-Modified of static files is a date.
-    "gateway": ("carboy.protocol.events", "carboy.file_wrapper", "carboy.dates"),
+    # Code of an application runs in a gateway, which says of which request.
+    "gateway": (
+        "carboy.protocol.events",
+        "carboy.file_wrapper",
+        "carboy.dates",
+        "carboy.request_identity",
+    ),
     "server": (
         "carboy.acme",
         "carboy.gateway",
@@ -52,8 +62,20 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.thread_frames",
         "carboy.time_limits",
         "carboy.user_sockets",
+        # The ids of requests, which both columns make and log.
+        "carboy.log_fields",
+        "carboy.request_identity",
+        "carboy.trace_context",
+        "carboy.uuid7",
     ),
-    "http": ("carboy.grammar", "carboy.dates", "carboy.file_wrapper", "carboy.lazy"),
+    "http": (
+        "carboy.grammar",
+        "carboy.dates",
+        "carboy.file_wrapper",
+        "carboy.lazy",
+        "carboy.trace_context",
+        "carboy.uuid7",
+    ),
     "routing": ("carboy.http",),
     # The lane of static files makes answers with files.
     "app": (
@@ -62,6 +84,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.dates",
         "carboy.file_wrapper",
         "carboy.time_limits",
+        "carboy.log_fields",
+        "carboy.request_identity",
         "carboy.werkzeug_log",
     ),
     "shared": ("carboy.app", "carboy.http", "carboy.engine_url", "carboy.lazy"),

@@ -47,6 +47,7 @@ NAMES = {
     "carboy.realtime.sse": "last_event_id sse",
     "carboy.realtime.stream": "stream",
     "carboy.gateway.mounts": "mount",
+    "carboy.request_identity": "request_id trace_headers",
     "carboy.shared.limits": "limit",
     "carboy.shared.response_cache": "cache_response",
     "carboy.time_limits": "RequestTimeout timeout",

@@ -51,6 +51,8 @@ from carboy.realtime.stream import stream
 from carboy.realtime.websocket import AsyncWebSocket
 from carboy.realtime.websocket import ConnectionClosed
 from carboy.realtime.websocket import WebSocket
+from carboy.request_identity import request_id
+from carboy.request_identity import trace_headers
 from carboy.shared.limits import limit
 from carboy.shared.response_cache import cache_response
 from carboy.time_limits import RequestTimeout
@@ -105,6 +107,7 @@ __all__ = [
     "render_template_string",
     "request",
     "request_finished",
+    "request_id",
     "request_started",
     "request_tearing_down",
     "send_file",
@@ -118,5 +121,6 @@ __all__ = [
     "subscribers",
     "template_rendered",
     "timeout",
+    "trace_headers",
     "url_for",
 ]

@@ -101,9 +101,9 @@ def server(
         yield running
 
 
-def asked(server: Running, octets: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
+def asked(server: Running, raw: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
     with socket.create_connection(server.address(), PATIENCE) as sock:
-        sock.sendall(octets)
+        sock.sendall(raw)
         answer = b"".join(iter(lambda: sock.recv(65536), b""))
     head, _, body = answer.partition(b"\r\n\r\n")
     line, *fields = head.split(b"\r\n")
@@ -115,11 +115,11 @@ def ids(case: object) -> str:
     return str(case) if isinstance(case, int) else ""
 
 
-@pytest.mark.parametrize(("code", "octets"), OF_THE_APPLICATION, ids=ids)
+@pytest.mark.parametrize(("code", "raw"), OF_THE_APPLICATION, ids=ids)
 def test_error_pages_of_the_application_show_only_the_error(
-    server: Running, code: int, octets: bytes
+    server: Running, code: int, raw: bytes
 ) -> None:
-    status, fields, body = asked(server, octets)
+    status, fields, body = asked(server, raw)
     assert status == code
     assert fields[b"content-type"] == b"text/html; charset=utf-8"
     assert int(fields[b"content-length"]) == len(body)
@@ -128,11 +128,9 @@ def test_error_pages_of_the_application_show_only_the_error(
 
 
 @pytest.mark.parametrize("server", ["carboy"], indirect=True)
-@pytest.mark.parametrize(("code", "octets"), OF_THE_SERVER, ids=ids)
-def test_errors_of_the_server_are_one_line_of_text(
-    server: Running, code: int, octets: bytes
-) -> None:
-    status, fields, body = asked(server, octets)
+@pytest.mark.parametrize(("code", "raw"), OF_THE_SERVER, ids=ids)
+def test_errors_of_the_server_are_one_line_of_text(server: Running, code: int, raw: bytes) -> None:
+    status, fields, body = asked(server, raw)
     assert status == code
     assert fields[b"content-type"] == b"text/plain; charset=utf-8"
     assert fields[b"server"] == b"carboy"

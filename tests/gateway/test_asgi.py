@@ -84,6 +84,7 @@ def test_the_scope_describes_the_request(described: Any) -> None:
     assert scope["server"] == list(described.address)
     assert scope["client"][0] == "127.0.0.1"
     assert scope["extensions"] == {
+        "carboy.request": {},
         "http.response.early_hint": {},
         "http.response.pathsend": {},
         "http.response.trailers": {},

@@ -125,7 +125,7 @@ def test_the_scope_describes_the_handshake() -> None:
         assert ["origin", "http://o.test"] in scope["headers"]
         assert scope["client"][0] == "127.0.0.1"
         assert scope["server"][1] == live.port
-        assert scope["extensions"] == {"websocket.http.response": {}}
+        assert scope["extensions"] == {"websocket.http.response": {}, "carboy.request": {}}
         assert "method" not in scope
         assert websocket.read().code == 1000
 

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
+from carboy.request_identity import finders
+
 T = TypeVar("T")
 SWITCHING = "101 Switching Protocols"  # what middleware sees of a WebSocket
 
@@ -166,6 +168,20 @@ def find_request() -> Any:
         return _cv.get().request
     except AttributeError:
         raise RuntimeError(NO_REQUEST) from None
+
+
+def _identity() -> Any:
+    """The identity of the active request: its exchange, or the request under other servers."""
+    ctx = getattr(_cv.get(), "request_ctx", None)
+    if ctx is None:
+        return None
+    exchange = ctx.exchange
+    if exchange is None:
+        exchange = exchange_of(ctx.request)
+    return exchange if hasattr(exchange, "trace") else ctx.request
+
+
+finders.append(_identity)
 
 
 def exchange_of(request: Any) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from carboy.app import signals
+from carboy.app.active import exchange_of
 from carboy.app.context import _cv_request
 from carboy.http.exceptions import (
     BadRequest,
@@ -137,7 +138,11 @@ def unhandled(app: Application, error: Exception) -> tuple[Any, Any]:
         raise error
     app.log_exception(exc_info)
     answer = InternalServerError(original_exception=error)
-    return app._find_error_handler(answer, _cv_request().request.blueprints), answer
+    request = _cv_request().request
+    exchange = exchange_of(request)
+    if hasattr(exchange, "id"):  # under Carboy's server, whose logs have the id
+        answer.request_id = exchange.id
+    return app._find_error_handler(answer, request.blueprints), answer
 
 
 def is_trapped(app: Application, error: Exception) -> bool:

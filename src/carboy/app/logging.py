@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from carboy.app.globals import request
 from carboy.http.local import LocalProxy
+from carboy.log_fields import install
 from carboy.werkzeug_log import _has_level_handler
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ default_handler.setFormatter(
 
 def create_logger(app: Application) -> logging.Logger:
     """The logger named after the application; its level is DEBUG in debug mode if unset."""
+    install()
     logger = logging.getLogger(app.name)
     if app.debug and not logger.level:
         logger.setLevel(logging.DEBUG)

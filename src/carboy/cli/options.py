@@ -26,6 +26,7 @@ from carboy.server.setting import (
     CHANNELS,
     COMPRESSION,
     HTTP2,
+    LOGS,
     OTHER,
     PROXIES,
     SIZES,
@@ -39,7 +40,6 @@ from carboy.server.setting import (
 from carboy.server.settings import Settings, names_of_settings
 
 ADDRESS = "Address"
-LOGS = "Access log"
 LIMITS = "Limits of one request"
 CONFIGURATION = "Configuration"
 RELOAD = "Reload"  # of `carboy dev`, as the next

@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from weakref import ref
 
 from carboy.gateway.asgi_messages import STATUSES, as_bytes, decoded
 from carboy.gateway.asgi_parts import FilePart, Trailers
@@ -39,6 +40,7 @@ from carboy.gateway.lifespan import Lifespan
 from carboy.gateway.path_shapes import PathShapes
 from carboy.net import worker_loop
 from carboy.net.loop import Loop
+from carboy.request_identity import current
 
 log = logging.getLogger("carboy.error")
 
@@ -262,6 +264,7 @@ class Request:
     async def run(self) -> None:
         """Call the application, and complete what it has left."""
         gateway = self._gateway
+        current.set(ref(self.exchange))  # this is the context of the request
         try:
             scope = self.exchange.scope = http_scope(self.exchange, gateway.state)
             await gateway.app(scope, self.receive, self.send)

@@ -15,6 +15,31 @@ MOST_NAMES = 512  # that are remembered, because clients choose them
 # Names of fields in lower case, by the name as sent. Connections share them.
 _names: dict[bytes, bytes] = {}
 FIELDS = "asgi.fields"  # in RequestHead.found
+NAMES = "carboy.request"
+
+
+class RequestNames(dict[str, str]):
+    """The extension "carboy.request": the id and the trace of the request, found when asked for."""
+
+    __slots__ = ("exchange",)
+    exchange: Any
+
+    def __missing__(self, name: str) -> str:
+        exchange = self.exchange
+        if not hasattr(exchange, "trace"):
+            raise KeyError(name)
+        trace = exchange.trace
+        self.update(id=exchange.id, trace_id=trace.trace_id, span_id=trace.span_id)
+        if name not in self:
+            raise KeyError(name)
+        return self[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of `name`, or `default`."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
 
 
 def http_scope(exchange: Any, state: dict[str, Any] | None) -> dict[str, Any]:
@@ -27,6 +52,8 @@ def http_scope(exchange: Any, state: dict[str, Any] | None) -> dict[str, Any]:
         "http.response.pathsend": none,
         "http.response.trailers": none,
     }
+    extensions[NAMES] = names = RequestNames()
+    names.exchange = exchange
     if HAS_SENDFILE:
         extensions["http.response.zerocopysend"] = none
     if scheme == "https":
@@ -81,7 +108,10 @@ def websocket_scope(
     scope["type"] = "websocket"
     scope["scheme"] = "wss" if exchange.scheme == "https" else "ws"
     scope["subprotocols"] = list(subprotocols)
-    extensions: dict[str, dict[str, Any]] = {"websocket.http.response": {}}
+    extensions: dict[str, dict[str, Any]] = {
+        "websocket.http.response": {},
+        NAMES: scope["extensions"][NAMES],
+    }
     scope["extensions"] = extensions
     if exchange.scheme == "https":
         add_tls(extensions, exchange)

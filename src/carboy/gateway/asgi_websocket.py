@@ -12,10 +12,12 @@ from __future__ import annotations
 import asyncio
 from enum import Enum
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from carboy.gateway.asgi_messages import STATUSES, as_bytes, decoded
 from carboy.gateway.asgi_scope import websocket_scope
 from carboy.gateway.interface import ChannelClosed, WebSocket
+from carboy.request_identity import current
 
 if TYPE_CHECKING:
     from carboy.gateway.asgi import AsgiGateway
@@ -91,6 +93,7 @@ class WebSocketCall:
     async def run(self) -> None:
         """Call the application, and end what it has left."""
         websocket = self.websocket
+        current.set(ref(self.exchange))  # this is the context of the request
         try:
             scope = websocket_scope(self.exchange, websocket.subprotocols, self._gateway.state)
             self.exchange.scope = scope

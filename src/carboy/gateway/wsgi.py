@@ -9,6 +9,7 @@ from itertools import chain
 from types import TracebackType
 from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes
+from weakref import ref
 
 from carboy.file_wrapper import FileWrapper
 from carboy.gateway.interface import LATER, Answer, Exchange, LaterBody
@@ -16,6 +17,7 @@ from carboy.gateway.path_shapes import PathShapes
 from carboy.gateway.route import rule_of_environ
 from carboy.gateway.worker_hooks import WorkerHooks
 from carboy.protocol.events import RequestHead
+from carboy.request_identity import current
 
 Headers = list[tuple[str, str]]
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
@@ -272,6 +274,7 @@ class WsgiGateway:
         call = _new_call(Call)
         call.exchange = exchange
         call.status = call.writer = None
+        current.set(ref(exchange))
         call.environ = environ = exchange.environ()
         result = self.app(environ, call.start_response)
         if exchange.head.upgrade and _answers_later(exchange):

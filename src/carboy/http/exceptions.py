@@ -366,6 +366,7 @@ class UnavailableForLegalReasons(HTTPException):
 
 
 class InternalServerError(HTTPException):
+    request_id = ""  # of a request whose error was logged
     code = 500
     description = (
         "The server encountered an internal error and was unable to complete your request. "
@@ -380,6 +381,11 @@ class InternalServerError(HTTPException):
     ) -> None:
         self.original_exception = original_exception
         super().__init__(description, response)
+
+    def get_description(self, environ: Any = None, scope: Any = None) -> str:
+        """The description as HTML, with the id under which the server has logged the error."""
+        text = super().get_description(environ, scope)
+        return f"{text}\n<p>Request id: {escape(self.request_id)}</p>" if self.request_id else text
 
 
 class NotImplemented(HTTPException):  # noqa: A001 (a public name)

@@ -61,6 +61,7 @@ from carboy.net.stream import regular_file
 from carboy.protocol.states import Reading, Writing
 from carboy.server.connection import ClientGone
 from carboy.server.exchange import Headers, ServerExchange
+from carboy.server.failures import log_late
 from carboy.server.responder import CLIENT_LEFT
 
 if TYPE_CHECKING:
@@ -283,7 +284,7 @@ class Channel:
                 self._responder.fail(self.exchange, error)
                 self._close()
                 return
-        self._responder.log_late(self.exchange, error, self.gone)
+        log_late(self.exchange, error, self.gone)
 
     # --- with the lock
 

@@ -22,6 +22,8 @@ from carboy.protocol.events import ForwardedHead, RequestHead
 from carboy.protocol.websocket.handshake import Handshake, HandshakeError, read_handshake
 from carboy.server.connection import taking
 from carboy.server.disconnects import has_ended, has_left
+from carboy.server.failures import log_late
+from carboy.server.identity import id_of, made_once, trace_of_request
 from carboy.server.raw_socket import RawSocket
 
 if TYPE_CHECKING:
@@ -128,6 +130,10 @@ class ServerExchange:
     # The rest of the request, once what the application awaited is there; run like a request.
     continuation: Callable[[ServerExchange], Answer] | None = None
     arrived = 0.0  # monotonic seconds: start of the handler, if there is a continuation
+
+    # its names, for logs and other services (server/identity.py)
+    id = made_once(id_of)
+    trace = made_once(trace_of_request)
 
     # the client
     forwarded_client: tuple[str, int] | None = None  # as a trusted proxy says, as the next
@@ -264,7 +270,7 @@ class ServerExchange:
 
     def failed_late(self, error: BaseException) -> None:
         """Log an error that came after `answer`; on any thread."""
-        self.responder.log_late(self, error, gone=False)
+        log_late(self, error, gone=False)
 
     # --- WebSocket
 

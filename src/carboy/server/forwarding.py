@@ -34,6 +34,7 @@ from carboy.protocol.forwarded import (
     read_node,
 )
 from carboy.server.forwarding_log import ForwardingLog
+from carboy.server.identity import values_of
 from carboy.server.trust import Trust
 from carboy.server.trusted_proxies import TrustedProxies
 
@@ -50,6 +51,8 @@ LONGEST_KNOWN = 512
 _host_line = re.compile(rb"^host:[^\r]*+\r\n", re.IGNORECASE | re.MULTILINE).sub
 _prefix = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+;=:@%]++)*+/?").fullmatch
 _port = re.compile("[0-9]{1,5}").fullmatch
+# Ids go to logs, header fields and pages, so they have no characters with a meaning there.
+_request_id = re.compile(r"[A-Za-z0-9._~:/+=@\-]{1,128}").fullmatch
 
 
 @dataclass(slots=True)
@@ -77,11 +80,20 @@ class Decision:
 class Forwarding:
     """Applies the setting to requests that have such fields."""
 
-    def __init__(self, trust: Trust) -> None:
+    def __init__(self, trust: Trust, request_id_header: str = "") -> None:
         self.proxies = TrustedProxies(trust.trusted_proxies)
         self._wanted = frozenset(trust.forwarded_fields)
         self._known: dict[tuple[Any, ...], Decision] = {}
         self.log = ForwardingLog(trust.forwarded_log)
+        self._id_field = request_id_header.lower().encode()
+
+    def request_id(self, exchange: ServerExchange) -> str:
+        """The id that a trusted proxy has given the request; "" if there is none that is valid."""
+        name = self._id_field
+        if not name or not self.proxies.peer(exchange.connection.peer):
+            return ""
+        values = values_of(exchange.head, name)
+        return values[0] if len(values) == 1 and _request_id(values[0]) else ""
 
     def apply(self, exchange: ServerExchange, head: RequestHead) -> None:
         """Give `exchange` the facts and a head without, or with other, fields of proxies."""

@@ -14,6 +14,7 @@ from carboy.protocol.states import Reading
 from carboy.server.closing import Closing
 from carboy.server.connection import BODY, CLOSED, HEAD, IDLE, STREAMING, WRITING, Connection
 from carboy.server.exchange import ServerExchange
+from carboy.server.failures import log_wrong_length
 from carboy.server.responder import Responder
 from carboy.server.runner import close_body
 
@@ -48,7 +49,7 @@ class KeepAlive:
         exchange.cached_environ = None  # each would keep the other alive
         connection.exchange = None
         if machine.short or machine.excess:
-            self._responder.log_wrong_length(exchange)
+            log_wrong_length(exchange)
         if exchange.body is not None:
             close_body(exchange)
         if connection.phase is CLOSED or connection.broken:

@@ -7,26 +7,30 @@ resumes it (server/streams.py). Only `write` of PEP 3333 waits, on its own threa
 
 from __future__ import annotations
 
-import logging
 import socket
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import nullcontext
+from logging import ERROR
 from threading import Lock
 from typing import Any
+from weakref import ref
 
-from carboy.gateway.interface import ANSWERED, LATER, Answer, ChannelClosed
+from carboy.gateway.interface import ANSWERED, LATER, Answer
 from carboy.gateway.websocket_deadlines import WebSocketDeadlines, WebSocketLimits
 from carboy.gateway.wsgi import base_environ, checked
 from carboy.net.stream import bytes_left, can_sendfile
 from carboy.protocol.errors import LocalProtocolError, RemoteProtocolError
 from carboy.protocol.states import Writing
 from carboy.protocol.websocket.origins import Origins
+from carboy.request_identity import current
 from carboy.server.connection import ClientGone, Connection, FileRest, taking
 from carboy.server.default_fields import DefaultFields, with_length
 from carboy.server.exchange import Headers, Rest, ServerExchange
+from carboy.server.failures import FAILURE, failure_text, log_failure
 from carboy.server.first_piece import begun, file_to_send
 from carboy.server.forwarding import Forwarding
+from carboy.server.identity import log_about
 from carboy.server.logs.access_log import Record
 from carboy.server.open_handlers import OpenHandlers
 from carboy.server.raw_socket import SWITCHED, close_after_use, has_switched_protocol
@@ -36,10 +40,6 @@ from carboy.server.taken_sockets import TakenSockets
 
 Access = Callable[[Record], None]
 
-log = logging.getLogger("carboy.error")
-
-FAILURE = "500 Internal Server Error"
-FAILURE_TEXT = b"500 Internal Server Error: the application failed; its log says how.\n"
 # Seconds after which a streamed response lets other requests run first, with a single thread.
 SLICE = 0.01
 NEVER = float("inf")
@@ -63,14 +63,15 @@ class Responder:
     ) -> None:
         self.settings = settings
         self.access = access
-        self.extra = DefaultFields(settings.server_header, settings.hsts, secure)
-        # A proxy may end TLS, so each request decides whether its response has HSTS.
-        self._hsts_varies = bool(settings.hsts) and not secure
+        observing = settings.observing
+        self.extra = DefaultFields(
+            settings.server_header, settings.hsts, secure, observing.response_field
+        )
         software = settings.server_header or "carboy"
         self.environ = base_environ(settings.threads > 1, processes, software)
         self.like_werkzeug = False  # environs have the keys of Werkzeug's server
         self.scheme = "https" if secure else "http"  # of the connections
-        self.forwarding = Forwarding(settings.trust)
+        self.forwarding = Forwarding(settings.trust, observing.request_id_header)
         # The kernel sends files as they are, not encrypted.
         self.sendfile = settings.sendfile and not secure and can_sendfile()
         self.before_waiting: Callable[[ServerExchange], None] = _nothing
@@ -95,7 +96,7 @@ class Responder:
         )
         self.averages: Mapping[Hashable, float] = {}  # of DispatchTimes
         # a complete response only has to be sent
-        self.plain = access is None and not self._hsts_varies
+        self.plain = access is None and not self.extra.varies
 
     def stop(self) -> None:
         """From now on every response is the last of its connection."""
@@ -167,23 +168,17 @@ class Responder:
             machine.close_after_response()
         head = b""
         if len(body) >= LARGE and self.scheme == "http" and exchange.connection.own_socket:
-            head = machine.head_before(status, headers, len(body), self._lines(exchange))
+            head = machine.head_before(status, headers, len(body), self.extra.of(exchange, headers))
         if head:
             exchange.connection.push(head, MORE)
             data = body
         else:
-            data = machine.whole_response(status, headers, body, self._lines(exchange))
+            data = machine.whole_response(status, headers, body, self.extra.of(exchange, headers))
         exchange.head_begun = True
         exchange.status = status
         if self.access is not None:
             self.record(exchange, status, len(body) - machine.excess)
         return data
-
-    def _lines(self, exchange: ServerExchange) -> bytes:
-        """The default lines of the response."""
-        if self._hsts_varies and exchange.scheme == "https":
-            return self.extra.over_tls
-        return self.extra.lines
 
     def fail(self, exchange: ServerExchange, error: BaseException | None = None) -> None:
         """Answer 500 when nothing was sent yet, otherwise cut the connection; log both.
@@ -200,14 +195,7 @@ class Responder:
         if exchange.client_left and not exchange.head_begun:
             self.record(exchange, CLIENT_LEFT, 0)
             return
-        log.error(
-            "The application failed%s: %s.",
-            " after its response had begun, and the connection was cut"
-            if exchange.head_begun
-            else "",
-            exchange.request_line(),
-            exc_info=error,
-        )
+        log_failure(exchange, error)
         connection = exchange.connection
         if exchange.head_begun:
             with exchange.sending or NOTHING:
@@ -215,28 +203,9 @@ class Responder:
             self._finish(exchange, exchange.status)
             return
         try:
-            self.send_whole(exchange, FAILURE, TEXT, FAILURE_TEXT)
+            self.send_whole(exchange, FAILURE, TEXT, failure_text(exchange))
         except LocalProtocolError:
             self.abandon(connection)
-
-    def log_late(self, exchange: ServerExchange, error: BaseException, gone: bool) -> None:
-        """Log an error that came when nothing could be sent; `gone`: because the client had gone.
-
-        An error that only says that the client has gone is not logged.
-        """
-        if gone and not any(isinstance(each, ChannelClosed) for each in causes(error)):
-            log.warning(
-                "The application failed after its client had gone: %s: %s: %s.",
-                exchange.request_line(),
-                type(error).__name__,
-                error,
-            )
-        elif not gone:
-            log.error(
-                "The application failed after its response was complete: %s.",
-                exchange.request_line(),
-                exc_info=error,
-            )
 
     def _end_other_protocol(self, exchange: ServerExchange, error: BaseException | None) -> None:
         """The application has finished with the connection that it had taken over.
@@ -245,7 +214,9 @@ class Responder:
         gone. A response that it still tries to send is a LocalProtocolError.
         """
         if error is not None and not isinstance(error, (ConnectionError, LocalProtocolError)):
-            log.error(
+            log_about(
+                exchange,
+                ERROR,
                 "The application failed after it had taken over the connection: %s.",
                 exchange.request_line(),
                 exc_info=error,
@@ -273,7 +244,8 @@ class Responder:
         try:
             close()
         except BaseException as error:
-            log.error("close() of a response failed: %s.", exchange.request_line(), exc_info=error)
+            text = "close() of a response failed: %s."
+            log_about(exchange, ERROR, text, exchange.request_line(), exc_info=error)
 
     # --- streamed responses
 
@@ -300,7 +272,7 @@ class Responder:
         machine = connection.machine
         if self.stopping:
             machine.close_after_response()
-        head = machine.start_response(status, headers, self._lines(exchange))
+        head = machine.start_response(status, headers, self.extra.of(exchange, headers))
         exchange.head_begun = True
         exchange.status = status
         exchange.unsent_head = head
@@ -386,6 +358,7 @@ class Responder:
             if exchange.head.method == "HEAD" or status[:3] in ("204", "205", "304"):
                 body = ()  # it would not be sent
             exchange.in_pieces = True
+            current.set(ref(exchange))  # for the log, while the pieces are made
             pieces = iter(begun(body))
             self.begin(exchange, status, headers)
             return pieces
@@ -449,14 +422,6 @@ class Responder:
             connection = exchange.connection
             self.record(exchange, status, connection.body_sent - connection.machine.excess)
 
-    def log_wrong_length(self, exchange: ServerExchange) -> None:
-        """Log a response whose body did not have the length that its head announced."""
-        if exchange.connection.machine.short:
-            text = "The response is shorter than its Content-Length. The connection is closed: %s."
-        else:
-            text = "The response is longer than its Content-Length. The rest was dropped: %s."
-        log.error(text, exchange.request_line())
-
     # --- the access log
 
     def record(self, exchange: ServerExchange, status: str, size: int) -> None:
@@ -483,16 +448,3 @@ class Responder:
 
 def _nothing(exchange: ServerExchange) -> None:
     pass
-
-
-def causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, the errors that led to it, and those in its groups."""
-    found: BaseException | None = error
-    for _ in range(32):  # contexts may form a circle
-        if found is None:
-            return
-        yield found
-        if isinstance(found, BaseExceptionGroup):
-            for each in found.exceptions:
-                yield from causes(each)
-        found = found.__cause__ or found.__context__

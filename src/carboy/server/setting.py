@@ -23,6 +23,7 @@ PROXIES = "Proxies and names"
 HTTP2 = "HTTP/2"
 METRICS = "Metrics"
 ADMIN = "Operation"
+LOGS = "Access log"
 OTHER = "Other"
 
 

@@ -106,7 +106,7 @@ def test_no_byte_of_a_client_can_end_a_field_or_a_line(text: str) -> None:
 def test_json_is_one_object_on_a_line_with_numbers_as_numbers() -> None:
     line = json.loads(as_json(record()))
     assert line["time"] == "2023-11-14T22:13:20.250000Z"
-    assert (line["status"], line["octets"], line["seconds"]) == (200, 12, 0.012346)
+    assert (line["status"], line["bytes"], line["seconds"]) == (200, 12, 0.012346)
     assert (line["method"], line["path"], line["query"]) == ("GET", "/a", "b=1")
     assert line["user_agent"] == 'curl "x"'
     assert json.loads(as_json(refused("\x00")))["request"] == "\x00"

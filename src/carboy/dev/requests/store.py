@@ -96,7 +96,7 @@ class Record:
         """The fields in requests.json; the size has the name it has in the JSON access log."""
         keys = ("number", "began", "method", "target", "status", "seconds", "endpoint", "replay")
         return {key: getattr(self, key) for key in keys} | {
-            "octets": self.size,
+            "bytes": self.size,
             "sql": self.count("sql"),
             "cache": self.count("cache"),
             "http": self.count("http"),

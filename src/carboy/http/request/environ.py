@@ -13,6 +13,8 @@ from carboy.http.wsgi import (
     get_path_info,
     get_server,
 )
+from carboy.trace_context import TraceContext, trace_of
+from carboy.uuid7 import uuid7
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -49,6 +51,27 @@ def remote_addr(environ: WSGIEnvironment) -> str | None:
 def proxy_protocol(environ: WSGIEnvironment) -> Any:
     """The header of the PROXY protocol with which the connection has begun; None without one."""
     return environ.get("carboy.proxy_protocol")
+
+
+def request_id(environ: WSGIEnvironment) -> str:
+    """The id of the request, in logs too: that of the server, or of a trusted proxy, or a new one.
+
+    Under other servers than Carboy's it is a new one, unless a middleware has set
+    environ["carboy.request_id"].
+    """
+    exchange: Any = environ.get("carboy.exchange")
+    if hasattr(exchange, "id"):
+        return str(exchange.id)
+    return str(environ.setdefault("carboy.request_id", uuid7()))
+
+
+def trace(environ: WSGIEnvironment) -> TraceContext:
+    """The span of this request, in the trace of traceparent, or in a new one."""
+    exchange: Any = environ.get("carboy.exchange")
+    if hasattr(exchange, "trace"):
+        return exchange.trace  # type: ignore[no-any-return]
+    parents = [environ[name] for name in ("HTTP_TRACEPARENT",) if name in environ]
+    return trace_of(parents, [environ.get("HTTP_TRACESTATE", "")])
 
 
 def headers(environ: WSGIEnvironment) -> Headers:

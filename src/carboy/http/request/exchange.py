@@ -12,6 +12,8 @@ from urllib.parse import unquote_to_bytes
 from carboy.http.exceptions import RequestEntityTooLarge
 from carboy.http.fields.headers import Headers, RequestHeaders
 from carboy.http.wsgi import LimitedStream
+from carboy.trace_context import TraceContext, trace_of
+from carboy.uuid7 import uuid7
 
 if TYPE_CHECKING:
     from carboy.gateway.interface import Exchange
@@ -60,6 +62,17 @@ def remote_addr(exchange: Exchange) -> str | None:
 
 def proxy_protocol(exchange: Exchange) -> Any:
     return getattr(exchange, "proxied", None)
+
+
+def request_id(exchange: Exchange) -> str:
+    return str(exchange.id) if hasattr(exchange, "id") else uuid7()  # a test client has no id
+
+
+def trace(exchange: Exchange) -> TraceContext:
+    if hasattr(exchange, "trace"):
+        return exchange.trace  # type: ignore[no-any-return]
+    parents = field(exchange, "traceparent")
+    return trace_of([] if parents is None else [parents], [field(exchange, "tracestate") or ""])
 
 
 # Names as the application sees them, by the name in the request; "" for a hidden name. Clients

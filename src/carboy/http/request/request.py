@@ -185,6 +185,21 @@ class Request:
     client_certificate = lazy(client_certificate)
     proxy_protocol = _fact(of_environ.proxy_protocol, of_exchange.proxy_protocol)
 
+    # its names in logs and in other services
+
+    id = _fact(of_environ.request_id, of_exchange.request_id)
+    trace = _fact(of_environ.trace, of_exchange.trace)
+
+    @lazy
+    def trace_id(self) -> str:
+        """The id of the trace: 32 hexadecimal digits."""
+        return self.trace.trace_id
+
+    @lazy
+    def span_id(self) -> str:
+        """The id of this request in the trace: 16 hexadecimal digits."""
+        return self.trace.span_id
+
     @property
     def is_secure(self) -> bool:
         """Whether the request came over TLS."""

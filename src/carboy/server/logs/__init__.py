@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from carboy.log_fields import install
 from carboy.server.logs.access_log import AccessLog, RequestLog
 from carboy.server.logs.error_log import ErrorLog, QueuedErrorHandler
 from carboy.server.logs.standard_streams import StandardStreams
@@ -32,6 +33,7 @@ class Logs:
     """
 
     def __init__(self, plan: Plan) -> None:
+        install()
         self.writer = Writer()
         self.access: RequestLog | None = None
         self.errors: ErrorLog | None = None

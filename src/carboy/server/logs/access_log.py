@@ -114,13 +114,13 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 def as_json(record: Record) -> str:
     """A JSON object on one line; time in UTC (RFC 3339), seconds as a number."""
-    when, peer, head, fallback, status, sent, seconds, _ = record
+    when, peer, head, fallback, status, sent, seconds, exchange = record
     line: dict[str, Any] = {
         "time": f"{_utc(int(when))}.{int(when % 1 * 1e6):06}Z",
-        "peer": peer,
+        "client": peer,
         "request": request_line(head, fallback),
         "status": status,
-        "octets": sent,
+        "bytes": sent,
         "seconds": round(seconds, 6),
         "pid": os.getpid(),
     }
@@ -128,6 +128,9 @@ def as_json(record: Record) -> str:
         query = without_secrets(head.query)
         line |= {"method": head.method, "path": head.path, "query": query, "host": head.host}
         line["referer"], line["user_agent"] = referrer_and_agent(head)
+    if exchange is not None:
+        trace = exchange.trace
+        line |= {"id": exchange.id, "trace_id": trace.trace_id, "span_id": trace.span_id}
     return _encode(line) + "\n"
 
 

@@ -14,6 +14,7 @@ import os
 import time
 from typing import ClassVar
 
+from carboy.log_fields import OUTSIDE
 from carboy.server.logs.channel import Channel, could_not_be_written
 from carboy.server.logs.handler_queue import cost
 from carboy.server.logs.output import colours_wanted
@@ -30,7 +31,10 @@ CONTROLS = {c: f"\\x{c:02x}" for c in (*range(0x20), *range(0x7F, 0xA0)) if c no
 
 
 class ErrorFormatter(logging.Formatter):
-    """A record as text: time, process, level, message, traceback; control characters escaped."""
+    """A record as text: time, process, request, level, message, traceback.
+
+    Control characters are escaped. The id of the request is left out outside of one.
+    """
 
     COLOURS = {logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "1;31"}
 
@@ -49,7 +53,9 @@ class ErrorFormatter(logging.Formatter):
         if record.stack_info:
             parts.append(record.stack_info)
         text = "\n".join(parts).rstrip("\n").translate(CONTROLS)
-        return f"[{moment}] [{os.getpid()}] {level} {text}\n"
+        name = getattr(record, "request_id", OUTSIDE)
+        about = "" if name == OUTSIDE else f" [{name.translate(CONTROLS)}]"
+        return f"[{moment}] [{os.getpid()}]{about} {level} {text}\n"
 
 
 class ErrorHandler(logging.Handler):

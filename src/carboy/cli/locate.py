@@ -116,8 +116,7 @@ def load(text: str, folder: Path | None = None, interface: str = WSGI_FOUND) -> 
     wanted = WANTED[interface]
     spec = parse(text)
     folder = folder or Path.cwd()
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+    put_on_path(folder)
     module = import_module(spec.module, folder)
     if not spec.expression:
         return find(module, wanted)
@@ -125,6 +124,12 @@ def load(text: str, folder: Path | None = None, interface: str = WSGI_FOUND) -> 
 
 
 # --- modules
+
+
+def put_on_path(folder: Path) -> None:
+    """Have modules of a folder found, before others of the same name."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
 
 
 def module_of_file(path: Path) -> tuple[Path, str]:
@@ -150,8 +155,7 @@ def import_module(name: str, folder: Path) -> ModuleType:
         if not path.is_file():
             raise NoApplication(Reason.NO_MODULE, f"There is no file {name} in {folder}.")
         root, name = module_of_file(path)
-        if str(root) not in sys.path:
-            sys.path.insert(0, str(root))
+        put_on_path(root)
     return import_by_name(name, folder)
 
 

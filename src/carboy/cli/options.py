@@ -10,14 +10,14 @@ Every option has an environment variable, CARBOY_ and its name, and a key in [to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import Field
 from typing import Any
 
 import click
 
-from carboy.cli.config import PREFIX
-from carboy.cli.option_types import PORT, Host, Number, Octal, Size, Workers
+from carboy.cli.option_types import PORT, Host, Number, Octal, Size
+from carboy.cli.process_options import processes
+from carboy.cli.section_option import PROBLEMS, SectionOption, option
 from carboy.server.logs.access_log import FORMATS
 from carboy.server.setting import (
     ADMIN,
@@ -38,6 +38,12 @@ from carboy.server.setting import (
     WORKERS,
 )
 from carboy.server.settings import Settings, names_of_settings
+
+__all__ = [
+    "ADDRESS", "CONFIGURATION", "LIMITS", "LOGS", "PROBLEMS", "RELOAD", "SECTIONS", "TOOLS",
+    "SectionOption", "SectionedCommand", "certificates", "listening", "names_of", "option",
+    "ordered_certificates", "state_folder_option", "tuning",
+]  # fmt: skip
 
 ADDRESS = "Address"
 LIMITS = "Limits of one request"
@@ -69,43 +75,6 @@ SECTIONS = (
 )
 
 
-# In the meta data of click's context while problems are collected: [(name of the option, text)]
-PROBLEMS = "carboy.problems"
-
-
-class SectionOption(click.Option):
-    """An option with the heading under which the help shows it, and the unit of its value.
-
-    While `carboy run --check-config` collects problems, a value that cannot be used is one of them,
-    and the option then has no value.
-    """
-
-    def __init__(self, *args: Any, section: str = OTHER, unit: str = "", **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.section = section
-        self.unit = unit
-
-    def handle_parse_result(
-        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
-    ) -> tuple[Any, list[str]]:
-        """The value of the option, and the arguments that are left."""
-        try:
-            return super().handle_parse_result(ctx, opts, args)
-        except click.UsageError as problem:
-            if PROBLEMS not in ctx.meta:
-                raise
-            ctx.meta[PROBLEMS].append((self.name, problem.format_message()))
-            if self.expose_value and self.name is not None:
-                ctx.params[self.name] = () if self.multiple else self.get_default(ctx)
-            return None, args
-
-    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        """The value; a single text in [tool.carboy] is a list of one."""
-        if self.multiple and isinstance(value, str):
-            value = [value]
-        return super().type_cast_value(ctx, value)
-
-
 class SectionedCommand(click.Command):
     """A command whose help shows its options under headings."""
 
@@ -122,14 +91,6 @@ class SectionedCommand(click.Command):
                 with formatter.section(title):
                     formatter.write_dl(sections[title])
         formatter.buffer[:] = [part.replace("\xa0", " ") for part in formatter.buffer]
-
-
-def option(*names: str, section: str, **attributes: Any) -> SectionOption:
-    """An option with its environment variable, named after the first long name."""
-    long = next(name for name in names if name.startswith("--"))
-    name = long.partition("/")[0].removeprefix("--").replace("-", "_")
-    attributes.setdefault("envvar", PREFIX + name.upper())
-    return SectionOption([*names, name], section=section, **attributes)
 
 
 def listening() -> list[click.Parameter]:
@@ -166,15 +127,7 @@ def listening() -> list[click.Parameter]:
             "  [default: unchanged]",
         ),
         *certificates(),
-        option(
-            "--workers", "-w", section=THREADS, type=Workers(), default=1, metavar="N|auto",
-            show_default=True, help="Number of worker processes; auto: one for each processor.",
-        ),
-        option(
-            "--supervisor/--no-supervisor", section=THREADS, default=True,
-            help="Parent process that replaces workers which crash or hang. Without it, the"
-            " program itself is the only worker.  [default: yes]",
-        ),
+        *processes(),
         option(
             "--access-log/--no-access-log", section=LOGS, default=True,
             help="Access log, with a line for each request.  [default: yes]",

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from carboy.cli.completion import complete
 from carboy.cli.config_options import Action
 from carboy.cli.config_options import config_options as configuration
 from carboy.cli.options import SectionedCommand, listening, option, tuning
+from carboy.cli.process_options import hooks_module
 from carboy.net.certificate_error import CertificateError
 from carboy.server.bind import Address, BindError
 from carboy.server.processes.start_methods import CannotFork
@@ -38,7 +40,7 @@ DEBUG = "FLASK_DEBUG"
 # because tests that run commands in their own process remove it by that name.
 FROM_CLI = "FLASK_RUN_FROM_CLI"
 PLAN = (
-    *("workers", "supervisor", "access_log", "access_log_format", "access_log_file"),
+    *("workers", "supervisor", "preload", "access_log", "access_log_format", "access_log_file"),
     *("socket_mode", "socket_group", "umask", "redirect_http"),
 )
 PLACE = ("host", "port", "bind", "fd")
@@ -126,11 +128,12 @@ def make_plan(values: dict[str, Any]) -> Plan:
     where = addresses(place["host"], place["port"], place["bind"] or (), place["fd"], public)
     cert, key = given.pop("cert"), given.pop("key")
     password_file = given.pop("key_password_file", None)
+    hooks = given.pop("hooks", None)
     settings = with_values(Settings(), given)
     tls = load_certificates(cert, key, password_file, settings, acme)
     return Plan(
         addresses=where, workers=workers, settings=settings, ends_process=True, tls=tls, acme=acme,
-        **plan,
+        load_hooks=hooks and partial(hooks_module, hooks), **plan,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ the kind that the server has chosen.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from carboy.gateway.interface import StartFailed
@@ -61,12 +62,18 @@ class WorkerHooks:
 
 def lifespan_of(app: Any) -> Any:
     """The ASGI lifespan of a Carboy application, which may be inside middleware; or None."""
+    for each in layers(app):
+        if hasattr(each, "direct_lifespan"):
+            return each.direct_lifespan()
+    return None
+
+
+def layers(app: Any) -> Iterator[Any]:
+    """An application, and what it wraps if it is a middleware, from the outside to the inside."""
     for _ in range(DEPTH):
-        if hasattr(app, "direct_lifespan"):
-            return app.direct_lifespan()
+        if app is None:
+            return
+        yield app
         inner = (getattr(app, name, None) for name in INNER)
         app = next((each for each in inner if callable(each)), None)
         app = getattr(app, "__self__", app)  # app.wsgi_app is a method
-        if app is None:
-            return None
-    return None

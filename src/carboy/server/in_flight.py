@@ -16,6 +16,7 @@ one of the two sees what the other did and frees the place.
 from __future__ import annotations
 
 import mmap
+import os
 import re
 import struct
 import time
@@ -36,15 +37,25 @@ _request_line = re.compile(rb"[A-Z]+ [!-~\x80-\xff]+(?: HTTP/[12](?:\.[01])?)?")
 
 
 class InFlight:
-    """The requests of one worker. Made before the fork, written by the worker, read by both."""
+    """The requests of one worker. Made before the fork, written by the worker, read by both.
 
-    def __init__(self, places: int = PLACES) -> None:
-        self.memory = mmap.mmap(-1, (places + 1) * PLACE.size)
+    With `fd`, the memory is that of `shared_memory`, for a worker that is not forked from here.
+    """
+
+    def __init__(self, places: int = PLACES, fd: int = -1) -> None:
+        self.memory = mmap.mmap(fd, (places + 1) * PLACE.size)
         # Seconds at the start of each place; a place is a whole number of them.
         self._times = memoryview(self.memory).cast("d")
         self.read = LEADER.pack_into  # read(memory, 0, bytes): only for the leader
         self.exchanges: dict[ServerExchange, int] = {}  # the worker's: the place of each exchange
         self._free = deque(range(1, places + 1))
+
+    @staticmethod
+    def shared_memory() -> int:
+        """A descriptor of memory of the right size, which can be passed to another process."""
+        fd = os.memfd_create("carboy-requests")
+        os.ftruncate(fd, (PLACES + 1) * PLACE.size)
+        return fd
 
     # --- the worker
 

@@ -77,6 +77,14 @@ class Scoreboard:
             self._rows.append(Row(self, self._cells[start : start + WIDTH], waker))
         return self._rows[index]
 
+    def index(self, row: Row) -> int:
+        """The place of a row, for a process that has the scoreboard as well; -1 if it has none."""
+        return next((i for i, each in enumerate(self._rows) if each is row), -1)
+
+    def row(self, index: int) -> Row:
+        """The row at a place; for -1 a row that no other process reads."""
+        return private_row() if index < 0 else self._row(index)
+
     def open_wakers(self, count: int) -> None:
         """Make the wakers of `count` rows; all further rows share the last one.
 

@@ -14,7 +14,7 @@ from carboy.acme.settings import acme_settings
 from carboy.gateway import interface_of
 from carboy.net.listener import Listener
 from carboy.server import bind as binding
-from carboy.server import descriptors
+from carboy.server import descriptors, signals
 from carboy.server.admin.listening import open_admin
 from carboy.server.admin.supervised import SupervisorAdmin
 from carboy.server.beside_tls import HTTPS, redirects
@@ -24,6 +24,7 @@ from carboy.server.machine import usable_cpus
 from carboy.server.processes import child, load_check
 from carboy.server.processes.generations import Generations
 from carboy.server.processes.health import Health
+from carboy.server.processes.preload import Preload
 from carboy.server.processes.relay import SupervisorRelay, export
 from carboy.server.processes.start_methods import Fork
 from carboy.server.processes.supervisor import Supervisor
@@ -226,8 +227,9 @@ def supervisor_for(worker: Worker, admin: SupervisorAdmin | None = None) -> Supe
     settings = plan.settings
     # If this process ends after serving, no other code in it waits for children.
     adopts = plan.ends_process and (os.getpid() == 1 or child.is_subreaper())
+    preload = preload_of(worker) if plan.preload else None
     return Supervisor(
-        Fork(worker.run_supervised, adopts=adopts),
+        preload or Fork(worker.run_supervised, adopts=adopts),
         Generations(plan.workers, settings.graceful_timeout, start_timeout=settings.start_timeout),
         Health(settings.worker_timeout, settings.threads),
         sockets=worker.sockets,
@@ -237,5 +239,14 @@ def supervisor_for(worker: Worker, admin: SupervisorAdmin | None = None) -> Supe
         relay=SupervisorRelay(settings),
         wear=Wear(settings.worker_limits, log.warning),
         admin=admin,
+        preload=preload,
         on_replace=lambda: plan.tls and plan.tls.reload(),
     )
+
+
+def preload_of(worker: Worker) -> Preload:
+    """The start method of --preload. Raises ValueError where it does not work."""
+    try:
+        return Preload(worker, worker.plan.settings.start_timeout, signals.SUPERVISED)
+    except OSError as problem:
+        raise ValueError(f"--preload requires Linux. {problem}") from None

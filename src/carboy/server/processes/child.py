@@ -23,11 +23,17 @@ PR_SET_CHILD_SUBREAPER = 36
 PR_GET_CHILD_SUBREAPER = 37
 
 
-def live(work: Callable[[], int], what: str = "Worker") -> NoReturn:
-    """Do `work` and end the process with its result; never return into the parent's frames."""
+def live(
+    work: Callable[[], int], what: str = "Worker", keeps_exit_functions: bool = False
+) -> NoReturn:
+    """Do `work` and end the process with its result; never return into the parent's frames.
+
+    `keeps_exit_functions`: those of the parent are called here, because the parent does not.
+    """
     code = 1
     try:
-        _forget_the_parents_end()
+        if not keeps_exit_functions:
+            forget_exit_functions()
         code = work()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -46,7 +52,7 @@ def live(work: Callable[[], int], what: str = "Worker") -> NoReturn:
             os._exit(code)
 
 
-def _forget_the_parents_end() -> None:
+def forget_exit_functions() -> None:
     """Forget the parent's exit functions, which the parent itself calls.
 
     Modules of the standard library have registered functions for every process; these stay.

@@ -70,6 +70,7 @@ class Generations:
     stopping: bool = False
     ever_ready: bool = False
     replacing: bool = False
+    can_start: bool = True  # False: the application is being loaded in a template (--preload)
     failed_starts: int = 0  # since a worker became ready
     failed_at: float = 0.0
     members: dict[int, Member] = field(default_factory=dict)
@@ -214,6 +215,8 @@ class Generations:
 
     def _lacking(self) -> int:
         """How many workers are to be started, at once or after a delay."""
+        if not self.can_start:
+            return 0
         lacking = self.target - len(self._live())
         if lacking <= 0 and not self._starting():
             outgoing = self._old() or any(m.worn for m in self._live())

@@ -65,6 +65,7 @@ class SupervisorLink:
         self.beat = beat  # seconds between two signs of life; 0: no signs of life
         self.listen: Callable[[Message], object] = lambda message: None
         self.ask: Ask = lambda message, answer: None
+        self.crashed: Callable[[Message], object] = lambda crash: None  # of another worker
         self.report: Callable[[], Message | None] | None = None
         self._received = b""
         self._is_ready = threading.Event()
@@ -114,6 +115,8 @@ class SupervisorLink:
                     self._send(_as_text("\n".join(own_stacks())))
                 elif "ask" in message:
                     self.ask(message, self.send)
+                elif "crash" in message:
+                    self.crashed(message["crash"])
                 elif message:
                     self.listen(message)
                 else:

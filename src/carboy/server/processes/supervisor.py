@@ -34,6 +34,7 @@ from carboy.server.processes.generations import Do, Generations, Member, State
 from carboy.server.processes.health import Health, log_stacks_of, runs_python
 from carboy.server.processes.link import LEAVES, READY, WorkerLink
 from carboy.server.processes.messages import Message
+from carboy.server.processes.preload import Preload, Purpose
 from carboy.server.processes.relay import SupervisorRelay
 from carboy.server.processes.start_methods import StartMethod
 from carboy.server.processes.stuck import Stuck
@@ -80,6 +81,7 @@ class Supervisor:
         relay: SupervisorRelay | None = None,
         wear: Wear | None = None,
         admin: SupervisorAdmin | None = None,
+        preload: Preload | None = None,
     ) -> None:
         self.start_method = start_method
         self.generations = generations
@@ -98,6 +100,8 @@ class Supervisor:
         self._terminal = Terminal()
         self._errors: ErrorLog
         self._relay = relay
+        self._preload = preload  # the start method as well
+        self._crashes: list[Message] = []  # for the next worker that is ready
         self._wear = wear or Wear(WorkerLimits())
         # How many workers were replaced, by reason: crash, stuck, failed_start, told, reload,
         # max_requests, max_lifetime, max_memory.
@@ -116,6 +120,12 @@ class Supervisor:
             signals.hold(False)
             self._selector.register(self._inbox, selectors.EVENT_READ)
             self._start_servers()
+            if self._preload is not None:
+                self._preload.attach(
+                    self._selector, self._scoreboard, self._leave, self.health.beat
+                )
+                self.generations.can_start = False
+                self._preload.begin(Purpose.FIRST)
             try:
                 while self._step():
                     pass
@@ -143,6 +153,7 @@ class Supervisor:
         """Carry out the decisions and wait for an event; returns False at the end."""
         self._hear_workers()
         now = time.monotonic()
+        self._look_after_template(now)
         self._look_after_stuck_workers(now)
         self._look_after_worn_workers(now)
         for do, worker in self.generations.plan(now):
@@ -192,6 +203,8 @@ class Supervisor:
             wake_at = min(wake_at, now + closing)
         if self._relay is not None:
             wake_at = min(wake_at, self._relay.look(now))
+        if self._preload is not None:
+            wake_at = min(wake_at, self._preload.wake_at())
         wake_at = min(wake_at, self._admin.look(now), self._wear.wake_at)
         wake_at = min(wake_at, self.health.wake_at(self._serving(), now))
         timeout = None if wake_at == NEVER else max(0.0, wake_at - now)
@@ -203,7 +216,7 @@ class Supervisor:
                     self._heard(number)
             elif isinstance(key.fileobj, RelayServer | AdminServer):
                 key.fileobj.turn()
-            else:
+            elif key.data is not self._preload:  # which is looked at in each turn
                 self._read(key.data)
         self.health.woke(time.monotonic())
 
@@ -223,6 +236,27 @@ class Supervisor:
                     self.generations.kill_soon(worker, now)
         self.health.feed_watchdog(self._serving(), now, self.generations.stopping)
         self.health.log_stacks(self.links, now)
+
+    # --- the template of --preload
+
+    def _look_after_template(self, now: float) -> None:
+        """Go on when the application has been loaded in a template, or could not be loaded."""
+        if self._preload is None or self.generations.stopping:
+            return
+        outcome = self._preload.look(now)
+        self.generations.can_start = self._preload.can_start
+        if outcome is None:
+            return
+        if outcome.why:
+            log.error("%s", outcome.why)
+        if outcome.purpose is Purpose.RELOAD and not outcome.why:
+            self.generations.replace()
+        elif outcome.purpose is Purpose.RELOAD:
+            log.error("The workers are not replaced. The old ones continue to serve.")
+            systemd.notify("READY=1")  # the reload is over
+        elif outcome.purpose is Purpose.FIRST and outcome.why:
+            self._code = 1
+            self._stop()
 
     # --- worn workers
 
@@ -282,7 +316,10 @@ class Supervisor:
         log.info("%s the workers one by one.", again)
         systemd.notify_reloading()
         self._on_replace()
-        self.generations.replace()
+        if self._preload is not None:
+            self._preload.begin(Purpose.RELOAD)
+        else:
+            self.generations.replace()
 
     def _ask_what_it_does(self, worker: int, link: WorkerLink) -> None:
         """Have a worker log its requests and stacks, or log them if it cannot run Python code."""
@@ -297,6 +334,8 @@ class Supervisor:
     def _stop(self) -> None:
         if not self.generations.stopping:
             self._shutdown.begin(time.monotonic())
+            if self._preload is not None:
+                self._preload.stop()
             systemd.notify("STOPPING=1")
             self.generations.stopping = True
 
@@ -362,6 +401,7 @@ class Supervisor:
             self.restarts["reload"] += self.generations.replacing
             self.generations.ready(worker)
             self._ready(worker)
+            self._tell_of_crashes()
         told = LEAVES in received and self.generations.leaves(worker, time.monotonic())
         if told and not self.generations.stopping:
             self._left(worker)
@@ -408,6 +448,9 @@ class Supervisor:
         if member.state is State.SERVING:
             log.error("Worker %d %s; another one takes its place.%s", member.number, how, requests)
             log_stacks_of(member.number, link)
+            crash = {"pid": member.number, "how": how, "requests": requests.strip()}
+            self._crashes.append(crash)
+            self._tell_of_crashes()
             return
         failure = link.failure()
         if failure is not None:
@@ -416,6 +459,14 @@ class Supervisor:
             log.error("Worker %d %s before it was ready.", member.number, how)
             log_stacks_of(member.number, link)
         self._after_failure(final=failure is not None)
+
+    def _tell_of_crashes(self) -> None:
+        """Tell a worker that serves of crashes of others, for its hook, as soon as there is one."""
+        link = next(iter(self._serving().values()), None)
+        if link is not None:
+            for crash in self._crashes:
+                link.tell(crash=crash)
+            self._crashes.clear()
 
     def _after_failure(self, final: bool) -> None:
         """A worker could not start; `final`: another one could not start either."""

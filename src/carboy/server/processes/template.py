@@ -222,7 +222,7 @@ class Templates(Children):
         self._known.update(more)
         self._stamps |= stamps
         if self._preloaded is None:
-            ours, theirs = _pair()
+            ours, theirs = pair()
             answer = self._first.ask({"do": "template"}, (theirs.fileno(),))
             theirs.close()
             self._preloaded = TemplateLink(ours, answer.get("pid", 0), fit=False)
@@ -243,7 +243,7 @@ class Templates(Children):
 
 
 def _fork_first(work: Work) -> TemplateLink:
-    ours, theirs = _pair()
+    ours, theirs = pair()
     with child.blocked(HANDLED):
         pid = os.fork()
         if pid == 0:
@@ -253,7 +253,8 @@ def _fork_first(work: Work) -> TemplateLink:
     return TemplateLink(ours, pid, fit=True)
 
 
-def _pair() -> tuple[socket.socket, socket.socket]:
+def pair() -> tuple[socket.socket, socket.socket]:
+    """The two ends between a supervisor and a template."""
     pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # a message stays in one piece
     for end in pair:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LONGEST)

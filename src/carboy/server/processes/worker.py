@@ -31,6 +31,7 @@ from carboy.server.admin.operations import Served
 from carboy.server.beside_tls import BesideTls, redirects
 from carboy.server.bind import Address, keep, remove_files, url
 from carboy.server.engine import Engine
+from carboy.server.hooks import NAMES, Crash, Hook, HookFailed, Hooks, has_hooks
 from carboy.server.listening import ListenerPolicy, Wrap
 from carboy.server.logs import Logs
 from carboy.server.logs.access_log import RequestLog
@@ -84,6 +85,8 @@ class Plan:
     application: str = ""  # its name, for people
     workers: int = 1
     supervisor: bool = False  # even above a single worker
+    preload: bool = False  # the application is loaded once, before workers are forked
+    load_hooks: Callable[[], Any] | None = None  # imports the module of --hooks
     settings: Settings = field(default_factory=Settings)
     access_log: bool = True
     access_log_format: str = "auto"
@@ -108,6 +111,11 @@ class Plan:
             raise ValueError(
                 "--max-requests, --max-lifetime and --max-memory require the supervisor, which"
                 " replaces the worker. Leave out --no-supervisor."
+            )
+        if self.preload and not self.is_supervised():
+            raise ValueError(
+                "--preload requires the supervisor, whose workers share what was loaded. Leave out"
+                " --no-supervisor."
             )
 
     def scheme(self) -> str:
@@ -152,6 +160,8 @@ class Worker:
             restarted  # the program has restarted itself, on SIGHUP without a supervisor
         )
         self.restart = False
+        self.hooks = Hooks()
+        self._preloaded: Any = None  # the application, loaded before the fork (--preload)
         self._load_check = LoadCheck(plan.settings.start_timeout, self._code_loads)
         # A second before a supervisor would kill this process, which logs less.
         patience = plan.settings.graceful_timeout + KILL_DELAY - 1.0
@@ -228,6 +238,7 @@ class Worker:
         """Start the threads that hear the supervisor and show it that this worker is alive."""
         timeout = self.plan.settings.graceful_timeout + KILL_DELAY
         link.ask = questions_of_a_worker(engine).take
+        link.crashed = lambda crash: self.hooks.run_and_log(Hook.WORKER_CRASH, Crash(**crash))
         link.attend(lambda: engine.stop(listeners=ListenerPolicy.DRAIN), timeout)
         if link.beat:
             # Later than the supervisor would end it, even if every processor computes for it.
@@ -236,7 +247,14 @@ class Worker:
 
     def _prepare(self, link: SupervisorLink | None = None) -> tuple[Engine, Logs]:
         gateway, logs = self._load()
-        self._start_gateway(gateway, logs)
+        try:
+            if link is not None:
+                self.hooks.run(Hook.AFTER_FORK)
+            self._start_gateway(gateway, logs)
+            self.hooks.run(Hook.WORKER_START)
+        except HookFailed as problem:
+            logs.close()
+            raise LoadError(str(problem)) from None
         logs.attach()
         self._engine = engine = Engine(
             gateway,
@@ -279,13 +297,34 @@ class Worker:
                 f" {problem.strerror}. Choose another --access-log-file."
             ) from None
         try:
-            application = self.load()
-            if package := monkey_patching.replaced_by():
-                raise LoadError(monkey_patching.advice(package))
-            return self._gateway_for(application), logs
+            return self._gateway_for(self._application()), logs
         except BaseException:
             logs.close()
             raise
+
+    def _application(self) -> Any:
+        """The application, with its hooks. Raises LoadError."""
+        if self._preloaded is not None:
+            return self._preloaded
+        module = self.plan.load_hooks() if self.plan.load_hooks else None
+        if module is not None and not has_hooks(module):
+            raise LoadError(
+                f"The module {module.__name__} of --hooks has none of the functions"
+                f" {', '.join(NAMES)}. Correct the name of its functions, or leave out --hooks."
+            )
+        application = self.load()
+        if package := monkey_patching.replaced_by():
+            raise LoadError(monkey_patching.advice(package))
+        self.hooks = Hooks(module, application)
+        return application
+
+    def preload(self) -> str | None:
+        """Load the application for workers that will be forked; returns why it cannot be served."""
+        try:
+            self._preloaded = self._application()
+        except LoadError as problem:
+            return str(problem)
+        return None
 
     def _gateway_for(self, application: Any) -> Gateway:
         settings = self.plan.settings
@@ -331,6 +370,7 @@ class Worker:
         finally:
             if beside is not None:
                 beside.stop(engine.stopping.asked)
+            self.hooks.run_and_log(Hook.WORKER_STOP)
             if self._stop_gateway is not None:
                 self._stop_gateway(engine.stopping.seconds_left())
             logs.close(ends=ends)

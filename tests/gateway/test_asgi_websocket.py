@@ -231,6 +231,19 @@ def test_an_ordinary_response_refuses_the_handshake() -> None:
             assert reply.headers["content-type"] == "text/plain"
 
 
+def test_a_response_that_cannot_be_sent_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
+    @only_websocket
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await receive()
+        headers = [(b"broken\r\nname", b"x")]
+        await send({"type": "websocket.http.response.start", "status": 401, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": b"no"})
+
+    with served_asgi(app) as live:
+        assert refused(live, handshake()).status == 500
+    assert "The application failed: GET / HTTP/1.1" in caplog.text
+
+
 def test_a_stop_closes_with_1001() -> None:
     seen: queue.Queue[Message] = queue.Queue()
     waits = Signal()

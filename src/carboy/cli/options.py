@@ -224,7 +224,7 @@ def _of_field(each: Field[Any], name: str, default: Any) -> SectionOption:
     unit = known.get("unit", "number" if name.endswith("_count") else "bytes")
     long = f"--{name.replace('_', '-')}"
     metavar: str | None = "SIZE" if unit == "bytes" else unit.upper()
-    if isinstance(default, bool):
+    if isinstance(default, bool) or "flag" in known:
         long, metavar = f"{long}/--no-{long.removeprefix('--')}", None
     elif "choices" in known:
         metavar = None
@@ -248,6 +248,8 @@ def _type(default: Any, unit: str, known: Any) -> Any:
         return click.Choice(known["choices"])
     if isinstance(default, bool | str):
         return type(default)
+    if "flag" in known:
+        return bool
     if unit == "bytes":
         return Size()
     return Number(type(default), known.get("least", 0))

@@ -38,6 +38,7 @@ from carboy.gateway.interface import (
 )
 from carboy.gateway.lifespan import Lifespan
 from carboy.gateway.path_shapes import PathShapes
+from carboy.gateway.websocket_support import Support
 from carboy.net import worker_loop
 from carboy.net.loop import Loop
 from carboy.request_identity import current
@@ -73,6 +74,10 @@ class AsgiGateway:
         self._lifespan: Lifespan
 
     # --- what the engine calls
+
+    def websocket_support(self) -> Support:
+        """SERVED: an ASGI application gets messages."""
+        return Support.SERVED
 
     def body_limit(self, exchange: Exchange) -> int | None:
         """None: an ASGI application cannot declare a limit."""

@@ -64,6 +64,7 @@ class BridgedGateway:
         self.wsgi = WsgiGateway(bridged.wrap(AsWsgi(asgi), bridged.app))
         self.start = asgi.start
         self.stop = asgi.stop
+        self.websocket_support = asgi.websocket_support
         self.body_limit = self.wsgi.body_limit
         self.wants_stream = self.wsgi.wants_stream
         self._asgi = asgi

@@ -26,6 +26,7 @@ class DirectGateway:
         self.start = hooks.start
         self.stop = hooks.stop
         self._wsgi = WsgiGateway(app)  # type: ignore[arg-type]  # a Carboy app is callable too
+        self.websocket_support = self._wsgi.websocket_support
         self._prepare = app.direct_prepare
         self.body_limit = app.direct_body_limit
         self.wants_stream = app.direct_wants_stream

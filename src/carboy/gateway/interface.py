@@ -108,6 +108,8 @@ class Channel(Protocol):
     def upgrade(self, status: str, headers: list[tuple[str, str]]) -> None:
         """Send the response 101 and switch the connection to another protocol (RFC 9110, 7.8).
 
+        Over HTTP/2, the response is 200, and the stream of the request carries the other protocol.
+
         From then on, `read` returns the bytes that the client sends (no more follow once the
         client has ended its side) and `send` sends bytes as they are. `finish` sends what is kept
         and closes the connection. Time limits no longer apply, except for that of a stop.
@@ -345,6 +347,7 @@ class Gateway(Protocol):
     A gateway may have a method `answers_later`: whether it answers this request later, and reads
     the content through the channel. It may have methods `start`, called before the first request,
     and `stop`, called with a number of seconds after the last one; `start` may raise StartFailed.
+    `websocket_support` says whether WebSockets need a socket of their own (websocket_support.py).
     If its attribute `path_has_prefix` is true, the heads of a mounted application have whole paths.
     """
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from carboy.gateway.interface import Answer, Gateway, StartFailed
-from carboy.gateway.mounts import Mount, Mounts
+from carboy.gateway.mounts import Mount, Mounts, not_found
+from carboy.gateway.websocket_support import Support, combined, support_of
 from carboy.protocol.events import RequestHead
 
 
@@ -28,6 +29,8 @@ class MountsGateway:
                 made[key] = make(mount)
             self._of_mount[mount] = made[key]
         self._gateways = list(made.values())
+        # of the applications of the user
+        self._own = [made[id(m.app), m.interface] for m in mounts.all() if m.app is not not_found]
         self._turns = [each.turn for each in self._gateways if hasattr(each, "turn")]
         self._find = mounts.find
 
@@ -37,6 +40,10 @@ class MountsGateway:
         """Each gateway looks for changes in its application."""
         for turn in self._turns:
             turn()
+
+    def websocket_support(self) -> Support:
+        """That of all applications together."""
+        return combined([support_of(each) for each in self._own])
 
     def prepare(self, exchange: Any) -> Hashable:
         """The dispatch key of the application, apart from those of others."""

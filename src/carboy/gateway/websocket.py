@@ -28,7 +28,6 @@ from carboy.protocol.websocket.handshake import Handshake
 
 log = logging.getLogger("carboy.error")
 
-SWITCHING = "101 Switching Protocols"
 FORBIDDEN = "403 Forbidden"
 TEXT = [("Content-Type", "text/plain; charset=utf-8")]
 GOING_AWAY = 1001
@@ -288,7 +287,7 @@ class WebSocketTransport:
         channel = self._opened()
         if self.phase is not CONNECTING:
             raise RuntimeError("The handshake is answered already.")
-        channel.upgrade(SWITCHING, fields)
+        channel.upgrade(self.handshake.status, fields)
         if self._machine is None:
             self._open()
         self.phase = OPEN
@@ -304,9 +303,12 @@ class WebSocketTransport:
         channel = self._opened()
         if self.phase is not CONNECTING:
             raise RuntimeError("The handshake is answered already.")
-        self.phase = DONE
-        self.closed = Closed(ABNORMAL, "", False)
-        channel.whole(status, headers, body)
+        try:
+            channel.whole(status, headers, body)  # or the response cannot be sent like this
+        except ChannelClosed:
+            self._end(ABNORMAL, "")
+            raise
+        self._end(ABNORMAL, "")
 
     def _send(self, frame: bytes) -> None:
         if self.phase is not OPEN:

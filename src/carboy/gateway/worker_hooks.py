@@ -62,10 +62,13 @@ class WorkerHooks:
 
 def lifespan_of(app: Any) -> Any:
     """The ASGI lifespan of a Carboy application, which may be inside middleware; or None."""
-    for each in layers(app):
-        if hasattr(each, "direct_lifespan"):
-            return each.direct_lifespan()
-    return None
+    found = carboy_application(app)
+    return None if found is None else found.direct_lifespan()
+
+
+def carboy_application(app: Any) -> Any:
+    """The Carboy application that `app` is, or that is inside this middleware; or None."""
+    return next((each for each in layers(app) if hasattr(each, "direct_lifespan")), None)
 
 
 def layers(app: Any) -> Iterator[Any]:

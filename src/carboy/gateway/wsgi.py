@@ -15,6 +15,7 @@ from carboy.file_wrapper import FileWrapper
 from carboy.gateway.interface import LATER, Answer, Exchange, LaterBody
 from carboy.gateway.path_shapes import PathShapes
 from carboy.gateway.route import rule_of_environ
+from carboy.gateway.websocket_support import Support, support_of_wsgi
 from carboy.gateway.worker_hooks import WorkerHooks
 from carboy.protocol.events import RequestHead
 from carboy.request_identity import current
@@ -258,6 +259,10 @@ class WsgiGateway:
         hooks = WorkerHooks(app, loop, name)  # of a Carboy application inside middleware
         self.start = hooks.start
         self.stop = hooks.stop
+
+    def websocket_support(self) -> Support:
+        """Whether WebSockets need the socket of the connection."""
+        return support_of_wsgi(self.app)
 
     def body_limit(self, exchange: Exchange) -> int | None:
         """None: a WSGI application cannot declare a limit."""

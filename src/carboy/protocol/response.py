@@ -322,9 +322,7 @@ def switching(status: str, headers: Fields, asked: Fields) -> bytes:
     line, code = encode_status(status)
     if code != 101:
         raise LocalProtocolError(f"{status} does not switch protocols. Send 101.")
-    encoded = encode_lines(headers)
-    if any(trait & (LENGTH | CODING) for _, trait in encoded):
-        raise LocalProtocolError("A response 101 has no content. Send no header that frames it.")
+    kept = lines_without_framing(headers)
     named = _protocols(asked)
     chosen = _protocols(headers)
     if not chosen or not named.issuperset(chosen):
@@ -332,8 +330,17 @@ def switching(status: str, headers: Fields, asked: Fields) -> bytes:
             f"The client asked for {', '.join(sorted(named)) or 'no other protocol'}."
             " Send one of these protocols in an Upgrade header."
         )
-    kept = [field for field, trait in encoded if not trait & WIRE]
     return b"".join((line, *kept, b"Connection: Upgrade\r\n\r\n"))
+
+
+def lines_without_framing(headers: Fields) -> list[bytes]:
+    """The lines to send of a response that opens another protocol. Raises LocalProtocolError."""
+    encoded = encode_lines(headers)
+    if any(trait & (LENGTH | CODING) for _, trait in encoded):
+        raise LocalProtocolError(
+            "A response that switches protocols has no content. Send no header that frames it."
+        )
+    return [field for field, trait in encoded if not trait & WIRE]
 
 
 # Fields that a recipient needs before the content, so they may not come after it (RFC 9110, section

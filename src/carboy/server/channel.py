@@ -190,7 +190,7 @@ class Channel:
             if self.upgraded:  # what `put` does then
                 connection = self.connection
                 connection.body_sent += len(piece)
-                if not connection.push(piece):
+                if not connection.push_other(piece):
                     self._after_sending()
                     self._check()
                 return
@@ -212,7 +212,8 @@ class Channel:
             framed = connection.machine.writing is CHUNKED and not exchange.unsent_head
             if self.open and (self.upgraded or (framed and exchange.encoder is None)):
                 connection.body_sent += len(piece)
-                if not connection.push(chunk):
+                push = connection.push_other if self.upgraded else connection.push
+                if not push(chunk):
                     self._after_sending()
                     self._check()
             else:

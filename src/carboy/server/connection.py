@@ -180,6 +180,8 @@ class Connection:
             self._keep(memoryview(data))
         return False
 
+    push_other = push  # bytes of another protocol, which the machine has not seen
+
     def push_file(self, file: FileRest, sendfile: bool) -> None:
         """Send a part of a file after everything that is kept; never blocks or raises."""
         if self.unsent is None:

@@ -117,7 +117,7 @@ class Engine:
         )  # fmt: skip
         self._body_reader = BodyReader(settings, gateway, self._closing)
         self._use_threads(gateway, trace)
-        self.pipes = pipes_of(self, self._closing, self._waker, self._begin, self._serve_by_phase)
+        self.pipes = pipes_of(self, gateway, self._closing, self._begin, self._serve_by_phase)
         self.stopping = Stopping(
             settings, self.connections, self._waker, self.crew, self.accepting, self._closing,
             self.responder,

@@ -16,12 +16,15 @@ it, for as long as the request runs:
 from __future__ import annotations
 
 import errno
+import logging
 from typing import TYPE_CHECKING, Any
 
 from carboy.server.connection import taking
 
 if TYPE_CHECKING:
     from carboy.server.exchange import ServerExchange
+
+log = logging.getLogger("carboy.error")
 
 # Methods that read, send, or change the behaviour of the descriptor.
 READING = ("read", "recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into")
@@ -31,7 +34,14 @@ TAKING = frozenset((*READING, *SENDING, *CHANGING))
 SWITCHED = "101 Switching Protocols"
 UNAVAILABLE = "503 Service Unavailable"
 UNAVAILABLE_TEXT = b"503 Service Unavailable: too many WebSockets are open; try again later.\n"
-TRY_LATER = [("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", "5")]
+TEXT = [("Content-Type", "text/plain; charset=utf-8")]
+TRY_LATER = [*TEXT, ("Retry-After", "5")]
+NOT_HERE = "501 Not Implemented"
+NOT_HERE_TEXT = b"501 Not Implemented: this WebSocket is not served over HTTP/2; use HTTP/1.1.\n"
+NO_SOCKET = (
+    "A WebSocket over HTTP/2 has no socket of its own, and the client got 501. Use"
+    " --no-http2-websocket, so that browsers open WebSockets over HTTP/1.1."
+)
 
 
 class RawSocket:
@@ -83,8 +93,12 @@ class RawSocket:
             self._take_from(exchange)
 
     def _take_from(self, exchange: ServerExchange) -> None:
+        if exchange.head.upgrade and not exchange.connection.own_socket:
+            log.warning(NO_SOCKET)
+            refuse(exchange, NOT_HERE, TEXT, NOT_HERE_TEXT)
+            raise ConnectionAbortedError(errno.ECONNABORTED, NO_SOCKET)
         if exchange.head.upgrade and not exchange.responder.sockets.take():
-            refuse(exchange)
+            refuse(exchange, UNAVAILABLE, TRY_LATER, UNAVAILABLE_TEXT)
             raise ConnectionAbortedError(
                 errno.ECONNABORTED,
                 "All WebSocket threads are in use, and the client got 503. Use --websocket-threads"
@@ -142,10 +156,12 @@ def has_switched_protocol(exchange: Any) -> bool:
     return bool(getattr(exchange, "socket_taken", False) and exchange.head.upgrade)
 
 
-def refuse(exchange: ServerExchange) -> None:
-    """Answer a handshake with 503: the application may not have the socket."""
+def refuse(
+    exchange: ServerExchange, status: str, headers: list[tuple[str, str]], text: bytes
+) -> None:
+    """Answer a handshake: the application may not have the socket."""
     exchange.connection.machine.close_after_response()
-    exchange.responder.send_whole(exchange, UNAVAILABLE, TRY_LATER, UNAVAILABLE_TEXT)
+    exchange.responder.send_whole(exchange, status, headers, text)
     exchange.socket_taken = exchange.socket_refused = True
 
 

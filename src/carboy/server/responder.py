@@ -195,6 +195,11 @@ class Responder:
         if exchange.client_left and not exchange.head_begun:
             self.record(exchange, CLIENT_LEFT, 0)
             return
+        if isinstance(error, RemoteProtocolError) and not exchange.head_begun:
+            self.record(exchange, str(error.status), 0)
+            connection = exchange.connection
+            connection.push(connection.machine.error_response(error, self.extra.of(exchange, [])))
+            return
         log_failure(exchange, error)
         connection = exchange.connection
         if exchange.head_begun:

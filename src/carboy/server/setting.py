@@ -31,7 +31,8 @@ def setting(default: Any, unit: str, help: str, section: str, **more: Any) -> An
     """A field with what the command line needs.
 
     `more` may have: `least` and `most`, the smallest and the largest value; `flags`, other
-    spellings of the option; `choices`, the only values; `shown`, the default as the help shows it.
+    spellings of the option; `choices`, the only values; `shown`, the default as the help shows it;
+    `flag`, that a setting whose default is None is yes or no.
     """
     known = {"unit": unit, "help": help, "section": section, **more}
     if callable(default):

@@ -9,8 +9,10 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Hashable
 from copy import copy
+from functools import partial
 
 from carboy.gateway.interface import LATER, Answer, Exchange, Gateway
+from carboy.gateway.websocket_support import support_of
 from carboy.protocol.events import RequestHead
 from carboy.server.first_piece import with_first_piece
 from carboy.server.raw_socket import has_switched_protocol
@@ -42,6 +44,7 @@ class WerkzeugGateway:
         self.body_limit = inner.body_limit
         self.wants_stream = inner.wants_stream
         self.turn = getattr(inner, "turn", None)
+        self.websocket_support = partial(support_of, inner)
         # of an ASGI application
         self.start: Callable[[], None] = getattr(inner, "start", lambda: None)
         self.stop: Callable[[float], None] = getattr(inner, "stop", lambda seconds: None)

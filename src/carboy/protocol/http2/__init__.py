@@ -3,6 +3,7 @@
     session   one connection: bytes in, events and bytes out
     sections  field sections of the client: their frames and compression
     frames    taken apart and put together
+    payloads  of frames with a fixed form, read and checked
     stream    one request and its response, as a ConnectionMachine (protocol/interface.py)
     request   the field section of a request, checked
     blocks    field sections of responses, encoded

@@ -7,6 +7,10 @@ Two kinds of faults (RFC 9113, section 8.1.1):
                           status, as over HTTP/1.1
 
 Whatever passes has been checked by the same functions as a head of HTTP/1.1 (protocol/head.py).
+
+A request for a WebSocket (CONNECT with :protocol, RFC 8441) becomes the head that asks for one over
+HTTP/1.1: a GET with `upgrade`, and with the fields Upgrade and Connection. So nothing above this
+file has to know two forms of it.
 """
 
 from __future__ import annotations
@@ -41,6 +45,8 @@ _COUNTED = frozenset((b"content-length", b"content-type", b"expect"))
 _urgency = re.compile(rb"(?:\A|,)[ \t]*u=([0-7])[ \t]*(?:,|\Z)").search
 REMEMBERED = 32  # heads
 DEFAULT_URGENCY = 3  # RFC 9218, section 4.1
+WEBSOCKET = b"websocket"
+_UPGRADE = [(b"upgrade", WEBSOCKET), (b"connection", b"Upgrade")]
 
 
 def malformed(message: str) -> StreamFailed:
@@ -79,10 +85,14 @@ def request_line(pairs: Pairs) -> str:
 
 
 class HeadReader:
-    """Reads one field section. `error` is the first fault that gets an answer with a status."""
+    """Reads one field section. `error` is the first fault that gets an answer with a status.
 
-    def __init__(self, pairs: Pairs, ended: bool, limits: Limits) -> None:
+    `websocket`: clients may ask for a WebSocket.
+    """
+
+    def __init__(self, pairs: Pairs, ended: bool, limits: Limits, websocket: bool = False) -> None:
         self._limits = limits
+        self._websocket = websocket
         self._ended = ended  # no content follows
         self._pseudo: dict[bytes, bytes] = {}
         self._fields: list[tuple[bytes, bytes]] = []
@@ -150,8 +160,24 @@ class HeadReader:
         if len(path) + len(method) + 11 > self._limits.request_line:
             raise RemoteProtocolError(414, "the request target is too long")
         if protocol is not None:
-            raise RemoteProtocolError(501, "this protocol is not implemented over HTTP/2")
+            return self._connecting(protocol, path, host)
         return self._made(method, path, host)
+
+    def _connecting(self, protocol: bytes, path: bytes, host: bytes) -> RequestHead:
+        """The head of an extended CONNECT (RFC 8441, section 4)."""
+        if protocol.lower() != WEBSOCKET:
+            raise RemoteProtocolError(501, "this protocol is not implemented over HTTP/2")
+        if not self._websocket:
+            raise RemoteProtocolError(
+                501, "this server has no WebSocket over HTTP/2: open one over HTTP/1.1"
+            )
+        if any(name == b"content-length" for name, _ in self._fields):
+            raise malformed("CONNECT has no Content-Length")
+        self._fields += _UPGRADE
+        self._counted.pop(b"expect", None)
+        head = self._made(b"GET", path, host)
+        head.upgrade, head.chunked = True, False  # what follows is not content
+        return head
 
     def _host(self, scheme: bytes) -> bytes:
         """The authority, which Host has to repeat if both are there (RFC 9113, 8.3.1)."""
@@ -217,8 +243,9 @@ class HeadReader:
 class Heads:
     """The heads of one connection; those of equal sections are made once."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, websocket: bool = False) -> None:
         self._limits = limits
+        self._websocket = websocket
         # By the id of the pairs of a section. The pairs are kept, so that no others have that id.
         self._known: dict[int, tuple[Pairs, RequestHead, int]] = {}
 
@@ -226,12 +253,13 @@ class Heads:
         """The head of a section, and its urgency. Raises StreamFailed and RemoteProtocolError."""
         pairs = section.pairs
         if not section.known or not section.ended:
-            return HeadReader(pairs, section.ended, self._limits).head(), _urgency_in(pairs)
+            reader = HeadReader(pairs, section.ended, self._limits, self._websocket)
+            return reader.head(), _urgency_in(pairs)
         found = self._known.get(id(pairs))
         if found is None:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            head = HeadReader(pairs, True, self._limits).head()
+            head = HeadReader(pairs, True, self._limits, self._websocket).head()
             found = self._known[id(pairs)] = pairs, head, _urgency_in(pairs)
         _, known, urgency = found
         head = known.__class__.__new__(known.__class__)

@@ -19,7 +19,8 @@ from typing import NoReturn
 
 from ..errors import RemoteProtocolError
 from ..limits import Limits
-from . import codes
+from ..states import Writing
+from . import codes, payloads
 from .codes import (
     ACK,
     CONTINUATION,
@@ -27,7 +28,6 @@ from .codes import (
     DEFAULT_WINDOW,
     END_STREAM,
     HEADERS,
-    LEAST_FRAME,
     MOST_STREAM,
     MOST_WINDOW,
     PING,
@@ -52,11 +52,21 @@ PING_OF_STOP = b"carboy\0\0"
 
 
 class Session:
-    """One HTTP/2 connection. `preface`: what the client has still to send of it."""
+    """One HTTP/2 connection. `preface`: what the client has still to send of it.
 
-    def __init__(self, limits: Limits, http2: Http2Limits, preface: bytes = codes.PREFACE) -> None:
+    `websocket`: clients may ask for a WebSocket (RFC 8441).
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        http2: Http2Limits,
+        preface: bytes = codes.PREFACE,
+        websocket: bool = False,
+    ) -> None:
         self._limits = limits
         self._http2 = http2
+        self._websocket = websocket
         self._frames = FrameReader(preface)
         self._sections = SectionReader(http2)
         self.streams: dict[int, Stream] = {}
@@ -75,7 +85,7 @@ class Session:
         self._consumed = 0
         self._acknowledged = False
         self._ended: dict[int, How] = {}
-        self._heads = Heads(limits)
+        self._heads = Heads(limits, websocket)
         # floods
         names = ("resets", "pings", "settings", "priorities", "empty_frames", "tiny_updates")
         self._budgets = {name: Budget(getattr(http2, name)) for name in names}
@@ -104,6 +114,8 @@ class Session:
             codes.MAX_HEADER_LIST_SIZE: http2.header_list,
             codes.NO_RFC7540_PRIORITIES: 1,
         }
+        if self._websocket:
+            values[codes.ENABLE_CONNECT_PROTOCOL] = 1
         self.sender.settings(values)
         self.sender.window_update(0, CONNECTION_WINDOW - DEFAULT_WINDOW)
 
@@ -299,7 +311,7 @@ class Session:
         self.events.append(event)
 
     def _trailers(self, stream: Stream, section: Section) -> None:
-        if not section.ended:
+        if not section.ended or (stream.head is not None and stream.head.upgrade):
             raise malformed("trailers have to end the request")
         check_trailers(section.pairs)
         if stream.expected:
@@ -309,26 +321,17 @@ class Session:
 
     def _priority(self, flags: int, number: int, payload: bytes) -> None:
         self._spend("priorities", "PRIORITY frames")
-        if not number:
-            self._fail(Code.PROTOCOL_ERROR, "PRIORITY for the whole connection")
-        if len(payload) != 5:
-            raise StreamFailed(Code.FRAME_SIZE_ERROR, "PRIORITY has five bytes")
-        if int.from_bytes(payload[:4]) & MOST_STREAM == number:
-            raise malformed("a stream depends on itself")
+        payloads.priority(number, payload)
 
     def _priority_update(self, flags: int, number: int, payload: bytes) -> None:
         self._spend("priorities", "PRIORITY_UPDATE frames")
-        if number:
-            self._fail(Code.PROTOCOL_ERROR, "PRIORITY_UPDATE belongs to the connection")
-        if len(payload) < 4:
-            self._fail(Code.FRAME_SIZE_ERROR, "PRIORITY_UPDATE is too short")
-        stream = self.streams.get(int.from_bytes(payload[:4]) & MOST_STREAM)
+        of, value = payloads.priority_update(number, payload)
+        stream = self.streams.get(of)
         if stream is not None:
-            stream.urgency = urgency_of(payload[4:])
+            stream.urgency = urgency_of(value)
 
     def _rst_stream(self, flags: int, number: int, payload: bytes) -> None:
-        if len(payload) != 4:
-            self._fail(Code.FRAME_SIZE_ERROR, "RST_STREAM has four bytes")
+        payloads.rst_stream(payload)
         if number > self.last or not number & 1:
             self._fail(Code.PROTOCOL_ERROR, "RST_STREAM for a stream that has not begun")
         self._spend("resets", "cancelled requests")
@@ -340,54 +343,37 @@ class Session:
         self.events.append(Event(Happened.RESET, stream))
 
     def _settings(self, flags: int, number: int, payload: bytes) -> None:
-        if number:
-            self._fail(Code.PROTOCOL_ERROR, "SETTINGS belong to the connection")
+        found = payloads.settings(number, payload, bool(flags & ACK))
         if flags & ACK:
-            if payload:
-                self._fail(Code.FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS is empty")
             if not self.settled:
                 self._fail(Code.PROTOCOL_ERROR, "the first frame has to be SETTINGS")
             self._spend("settings", "SETTINGS frames")
             self._acknowledged = True
             self._sections.acknowledged()
             return
-        if len(payload) % 6:
-            self._fail(Code.FRAME_SIZE_ERROR, "SETTINGS have six bytes each")
         self._spend("settings", "SETTINGS frames")
-        for at in range(0, len(payload), 6):
-            key, value = (
-                int.from_bytes(payload[at : at + 2]),
-                int.from_bytes(payload[at + 2 : at + 6]),
-            )
-            self._set(key, value)
+        for key, value in found:
+            if key == codes.INITIAL_WINDOW_SIZE:
+                self._resize_windows(value)
         self.settled = True
         self.sender.frame(SETTINGS, ACK, 0, b"")
 
-    def _set(self, key: int, value: int) -> None:
-        if key == codes.ENABLE_PUSH and value > 1:
-            self._fail(Code.PROTOCOL_ERROR, "ENABLE_PUSH is 0 or 1")
-        elif key == codes.MAX_FRAME_SIZE and not LEAST_FRAME <= value < 2**24:
-            self._fail(Code.PROTOCOL_ERROR, "MAX_FRAME_SIZE is from 16384 to 16777215")
-        elif key == codes.INITIAL_WINDOW_SIZE:
-            if value > MOST_WINDOW:
-                self._fail(Code.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE is too large")
-            change = value - self._initial_window
-            self._initial_window = value
-            for stream in self.streams.values():
-                stream.window += change
-                if stream.window > MOST_WINDOW:
-                    self._fail(Code.FLOW_CONTROL_ERROR, "a window is too large")
-            if change > 0:
-                self.events.append(Event(Happened.WRITABLE))
+    def _resize_windows(self, size: int) -> None:
+        """The client has another initial size for the windows of streams (section 6.9.2)."""
+        change = size - self._initial_window
+        self._initial_window = size
+        for stream in self.streams.values():
+            stream.window += change
+            if stream.window > MOST_WINDOW:
+                self._fail(Code.FLOW_CONTROL_ERROR, "a window is too large")
+        if change > 0:
+            self.events.append(Event(Happened.WRITABLE))
 
     def _push_promise(self, flags: int, number: int, payload: bytes) -> None:
         self._fail(Code.PROTOCOL_ERROR, "clients do not push")
 
     def _ping(self, flags: int, number: int, payload: bytes) -> None:
-        if number:
-            self._fail(Code.PROTOCOL_ERROR, "PING belongs to the connection")
-        if len(payload) != 8:
-            self._fail(Code.FRAME_SIZE_ERROR, "PING has eight bytes")
+        payloads.ping(number, payload)
         self._spend("pings", "PING frames")
         if not flags & ACK:
             self.sender.frame(PING, ACK, 0, payload)
@@ -395,16 +381,11 @@ class Session:
             self.events.append(Event(Happened.PONG))
 
     def _goaway(self, flags: int, number: int, payload: bytes) -> None:
-        if number:
-            self._fail(Code.PROTOCOL_ERROR, "GOAWAY belongs to the connection")
-        if len(payload) < 8:
-            self._fail(Code.FRAME_SIZE_ERROR, "GOAWAY is too short")
+        payloads.goaway(number, payload)
         self._spend("pings", "GOAWAY frames")
 
     def _window_update(self, flags: int, number: int, payload: bytes) -> None:
-        if len(payload) != 4:
-            self._fail(Code.FRAME_SIZE_ERROR, "WINDOW_UPDATE has four bytes")
-        more = int.from_bytes(payload) & MOST_WINDOW
+        more = payloads.window_update(payload)
         if more < TINY:
             self._spend("tiny_updates", "small WINDOW_UPDATE frames")
         if not number:
@@ -455,7 +436,8 @@ class Session:
 
     def forget(self, stream: Stream) -> None:
         """The server has done with a stream; it is reset if it has not ended."""
-        self.reset(stream, Code.NO_ERROR if stream.finished else Code.INTERNAL_ERROR)
+        code = Code.CANCEL if stream.writing is Writing.OTHER else Code.INTERNAL_ERROR
+        self.reset(stream, Code.NO_ERROR if stream.finished else code)
         self.streams.pop(stream.id, None)
 
     def _has_finished(self, stream: Stream) -> None:

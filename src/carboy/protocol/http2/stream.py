@@ -11,6 +11,7 @@ the client allow. Every response of a stream is its last, so `must_close` is alw
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from enum import Enum
 
@@ -22,8 +23,8 @@ from ..states import Reading, Writing
 from . import blocks
 from .codes import CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, LEAST_FRAME, frame
 
-WAITING, LENGTH, UNTIL_CLOSE, BODILESS = (
-    Writing.WAITING, Writing.LENGTH, Writing.UNTIL_CLOSE, Writing.BODILESS,
+WAITING, LENGTH, UNTIL_CLOSE, BODILESS, OTHER = (
+    Writing.WAITING, Writing.LENGTH, Writing.UNTIL_CLOSE, Writing.BODILESS, Writing.OTHER,
 )  # fmt: skip
 ANSWERED = Writing.DONE
 DONE, CONTENT = Reading.DONE, Reading.LENGTH
@@ -85,8 +86,13 @@ class Stream:
 
     @property
     def readable(self) -> bool:
-        """Whether content, or its end, can be taken."""
-        return bool(self.received) or (self.ended and self.reading is CONTENT)
+        """Whether content, or its end, can be taken; of a WebSocket, as soon as it is accepted."""
+        return bool(self.received) or (self.ended and (self.reading is CONTENT or self._connecting))
+
+    @property
+    def _connecting(self) -> bool:
+        """Whether a handshake for a WebSocket is not answered yet."""
+        return self.writing is WAITING and self.head is not None and self.head.upgrade
 
     @property
     def request_line(self) -> str:
@@ -174,7 +180,12 @@ class Stream:
         """A complete response; `extra` has the encoded default lines."""
         size = len(body)
         head = self.head
-        if head is not None and head.method != "HEAD" and self.writing is WAITING:
+        if (
+            head is not None
+            and head.method != "HEAD"
+            and self.writing is WAITING
+            and not head.upgrade
+        ):
             try:
                 block = _sections.get((status, size, extra, *headers))
             except TypeError:  # a pair that cannot be a key, for example a list
@@ -196,8 +207,10 @@ class Stream:
     def _response_head(self, status: str, headers: Fields, extra: bytes, size: int | None) -> bytes:
         _, code = response.final_status(status, self.writing)
         lines, length, _, more = response.examined(headers, extra)
-        # Nothing is refused below this line, so the state may change now.
         head = self.head
+        if head is not None and head.upgrade and 200 <= code < 300:
+            raise RemoteProtocolError(400, "the URL does not answer requests for a WebSocket")
+        # Nothing is refused below this line, so the state may change now.
         if code in response.BODILESS or (head is not None and head.method == "HEAD"):
             self.writing = BODILESS
         elif length is not None or size is not None:
@@ -236,7 +249,7 @@ class Stream:
             self._to_write -= count
             self._content(count, not self._to_write)
             return count
-        if self.writing is UNTIL_CLOSE:
+        if self.writing is UNTIL_CLOSE or self.writing is OTHER:
             self._content(count, False)
             return count
         return 0
@@ -254,7 +267,7 @@ class Stream:
         self.writing = ANSWERED
         if writing is LENGTH:
             self.short = bool(self._to_write)
-        if writing is not UNTIL_CLOSE:
+        if writing is not UNTIL_CLOSE and writing is not OTHER:
             return b""
         if after:
             return self._section(blocks.trailers(blocks.split(after)), True)
@@ -286,8 +299,21 @@ class Stream:
     # --- another protocol
 
     def upgrade(self, status: str, headers: Fields) -> bytes:
-        """HTTP/2 has no response 101 (RFC 9113, section 8.6)."""
-        raise LocalProtocolError("A request of HTTP/2 cannot switch the connection's protocol.")
+        """The response 200 to an extended CONNECT; the stream is a WebSocket from then on.
+
+        HTTP/2 has no response 101 (RFC 9113, section 8.6). Each side may end the stream after that
+        (RFC 8441, section 5). `account` counts the bytes that the server sends.
+        """
+        head = self.head
+        if self.writing is not WAITING or head is None or not head.upgrade:
+            raise LocalProtocolError("There is no request that asks for another protocol.")
+        _, code = response.final_status(status, self.writing)
+        if code != 200:
+            raise LocalProtocolError(f"{status} does not open a WebSocket over HTTP/2. Send 200.")
+        lines = response.lines_without_framing(headers)
+        self.writing, self.reading, self._body_limit = OTHER, CONTENT, sys.maxsize
+        head.forget_fields()  # the stream may last for long
+        return self._section(blocks.section(code, lines), False)
 
     def hand_over(self, for_good: bool) -> bytes:
         """The socket belongs to all requests of the connection."""

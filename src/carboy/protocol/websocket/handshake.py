@@ -1,6 +1,7 @@
-"""The opening handshake, on the server's side (RFC 6455, sections 4.2 and 11.3).
+"""The opening handshake, on the server's side (RFC 6455, sections 4.2 and 11.3; RFC 8441).
 
-The HTTP/1.1 machine has read and validated the head, with its one Host.
+The machine has read and validated the head, with its one Host. Over HTTP/2, the head has no
+Sec-WebSocket-Key, and the response is 200 without Sec-WebSocket-Accept (RFC 8441, section 5).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from hashlib import sha1
 
 from carboy.grammar import has_control, is_token
 
-from ..events import Fields, RequestHead
+from ..events import HTTP_2, Fields, RequestHead
 
 VERSION = "13"
 # RFC 6455, section 1.3
@@ -50,10 +51,15 @@ class HandshakeError(Exception):
 class Handshake:
     """The values of a valid handshake."""
 
-    key: str
+    key: str | None  # None: over HTTP/2
     subprotocols: tuple[str, ...]  # in the client's order of preference
     extensions: tuple[str, ...]  # the lines of Sec-WebSocket-Extensions
     origin: str | None
+
+    @property
+    def status(self) -> str:
+        """The status of the response that accepts the handshake."""
+        return "200 OK" if self.key is None else "101 Switching Protocols"
 
     def acceptance(
         self,
@@ -61,16 +67,16 @@ class Handshake:
         extensions: str | None = None,
         headers: Iterable[tuple[str, str]] = (),
     ) -> Fields:
-        """The fields of the 101 (section 4.2.2).
+        """The fields of that response (section 4.2.2).
 
         Raises ValueError for a subprotocol that the client has not offered, and for `headers` that
         the handshake sets itself.
         """
-        fields = [
-            ("Upgrade", "websocket"),
-            ("Connection", "Upgrade"),
-            ("Sec-WebSocket-Accept", accept_key(self.key)),
-        ]
+        fields = []
+        if self.key is not None:
+            fields.append(("Upgrade", "websocket"))
+            fields.append(("Connection", "Upgrade"))
+            fields.append(("Sec-WebSocket-Accept", accept_key(self.key)))
         if subprotocol is not None:
             if subprotocol not in self.subprotocols:
                 offered = ", ".join(self.subprotocols) or "none"
@@ -128,7 +134,7 @@ def read_handshake(head: RequestHead) -> Handshake | None:
             [("Sec-WebSocket-Version", VERSION), ("Upgrade", "websocket")],
         )
     keys = lines.get("sec-websocket-key", [])
-    if len(keys) != 1 or not _key(keys[0]):
+    if head.minor != HTTP_2 and (len(keys) != 1 or not _key(keys[0])):
         raise HandshakeError(
             400, "The handshake needs one Sec-WebSocket-Key: the base64 form of 16 bytes."
         )
@@ -136,7 +142,7 @@ def read_handshake(head: RequestHead) -> Handshake | None:
     if len(origins) > 1:
         raise HandshakeError(400, "The handshake has more than one Origin. Send one.")
     return Handshake(
-        keys[0],
+        None if head.minor == HTTP_2 else keys[0],
         _subprotocols(lines.get("sec-websocket-protocol", [])),
         tuple(lines.get("sec-websocket-extensions", ())),
         origins[0] if origins else None,

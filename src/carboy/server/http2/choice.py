@@ -32,6 +32,15 @@ class Http2Choice:
         "HTTP/2 without TLS, for proxies that know of it; other clients use HTTP/1.1.",
         HTTP2,
     )
+    http2_websocket: bool | None = setting(
+        None,
+        "yes or no",
+        "WebSockets on HTTP/2 connections, which applications that take over the socket cannot"
+        " serve.",
+        HTTP2,
+        flag=True,
+        shown="yes, if the applications are ASGI, or Carboy applications with WebSocket rules",
+    )
 
     def __post_init__(self) -> None:
         for name in ("http2", "h2c"):

@@ -120,6 +120,11 @@ class StreamConnection(Connection):
         """False: a request is never idle."""
         return False
 
+    def push_other(self, data: bytes, flags: int = 0) -> bool:
+        """As for HTTP/1.1; the bytes are content of the stream."""
+        self.stream.account(len(data))
+        return self.push(data)
+
     def push_file(self, file: FileRest, sendfile: bool) -> None:
         """As for HTTP/1.1; the kernel does not make frames."""
         super().push_file(file, False)

@@ -15,9 +15,9 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 
 from carboy.net.poller import READ, WRITE
-from carboy.net.waker import Waker
 from carboy.protocol.http2.codes import REQUEST_LINE, Code, ConnectionFailed
 from carboy.protocol.http2.events import Event, Happened
 from carboy.protocol.http2.session import Session
@@ -55,13 +55,13 @@ class Pipes:
         connections: dict[int, Connection],
         closing: Closing,
         responder: Responder,
-        waker: Waker,
+        wake: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._connections = connections
         self._closing = closing
         self._responder = responder
-        self._wake = waker.wake
+        self._wake = wake
         self._secure = responder.scheme == "https"
         self.clock = time.monotonic
         self.single_threaded = settings.threads == 1
@@ -73,6 +73,7 @@ class Pipes:
         # soon if a request takes long, unless the leader is the only thread.
         self.gathering = False
         self._stopping = False
+        self.websocket = False  # clients may open WebSockets
         # of the engine
         self.begin: Begin
         self.serve_by_phase: ServeByPhase
@@ -110,7 +111,8 @@ class Pipes:
             return False
         rest = data[data.index(LINE_END) + 1 :]
         settings = self._settings
-        session = Session(settings.limits, settings.http2_limits, REST_OF_PREFACE)
+        limits = settings.limits, settings.http2_limits
+        session = Session(*limits, REST_OF_PREFACE, self.websocket)
         now = self.clock()
         pipe = Pipe(connection, session, self, now)
         self._connections[connection.fd] = pipe

@@ -6,8 +6,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from carboy.net.waker import Waker
+from carboy.gateway.interface import Gateway
+from carboy.gateway.websocket_support import Support, support_of
 from carboy.protocol.events import RequestHead
+from carboy.server.channels import Channels
 from carboy.server.closing import Closing
 from carboy.server.connection import Connection
 from carboy.server.crew import Lead
@@ -45,10 +47,15 @@ class Engine(Protocol):
     settings: Settings
     connections: dict[int, Connection]
     responder: Responder
+    channels: Channels
 
 
 def pipes_of(
-    engine: Engine, closing: Closing, waker: Waker, begin: Begin, serve_by_phase: ServeByPhase
+    engine: Engine,
+    gateway: Gateway,
+    closing: Closing,
+    begin: Begin,
+    serve_by_phase: ServeByPhase,
 ) -> Pipes | NoPipes:
     """The HTTP/2 of an engine: over TLS if it is on, without TLS if `h2c` is.
 
@@ -59,6 +66,12 @@ def pipes_of(
         return NoPipes()
     from carboy.server.http2.pipes import Pipes
 
-    pipes = Pipes(settings, engine.connections, closing, responder, waker)
+    pipes = Pipes(settings, engine.connections, closing, responder, engine.channels.wake)
+    pipes.websocket = offers_websocket(settings.http2.http2_websocket, gateway)
     pipes.begin, pipes.serve_by_phase = begin, serve_by_phase
     return pipes
+
+
+def offers_websocket(wanted: bool | None, gateway: Gateway) -> bool:
+    """Whether clients may open a WebSocket on an HTTP/2 connection; `wanted` None: it depends."""
+    return support_of(gateway) is Support.SERVED if wanted is None else wanted

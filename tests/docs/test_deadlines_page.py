@@ -20,7 +20,10 @@ def own_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time_limits, "_declared", set())
 
 
-@pytest.mark.parametrize("command", [*PAGE.commands, "carboy run shop:app"])
+COMMANDS = [each for each in PAGE.commands if "--request-timeout" in each]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "carboy run shop:app"])
 def test_the_command_and_the_table_set_the_limit(
     tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,3 +48,14 @@ def test_the_program_answers_as_the_page_says(
         assert live.get("/admin/").body == b"overview"
     assert "GET /search HTTP/1.1 is over its time limit of 0.5 s" in caplog.text
     assert f'File "{program}", line 15, in search\n    time.sleep(2)' in caplog.text
+
+
+def test_the_command_for_overload_is_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shop.py").write_text("def app(environ, start_response): ...\n")
+    plan = plan_of("carboy run shop:app --adaptive-limit --adaptive-exempt /up", monkeypatch)
+    assert plan.settings.request_limits.adaptive_limit
+    assert plan.settings.request_limits.adaptive_exempt == ("/up",)
+    assert "carboy run shop:app --adaptive-limit" in PAGE.commands

@@ -84,6 +84,7 @@ class Channel:
         "asked",
         "begun",
         "body_ended",
+        "complete_at",
         "connection",
         "exchange",
         "full",
@@ -122,6 +123,7 @@ class Channel:
         self.kept = bytearray()  # received, and not read by the application yet
         self.body_ended = True
         self.received = 0  # bytes of the body
+        self.complete_at = 0.0  # monotonic seconds: when all of it had come, if it came here
         self.upgraded = False  # the connection speaks another protocol; bytes of it are the body
         # only for the leader
         self.begun = False  # the receiver has the channel

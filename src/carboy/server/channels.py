@@ -38,6 +38,7 @@ from carboy.server.in_flight import InFlight
 from carboy.server.minimum_rate import MinimumRate
 from carboy.server.responder import Responder
 from carboy.server.settings import Settings
+from carboy.server.shedding import Shedding
 from carboy.server.switched import pass_on, send_gathered
 
 log = logging.getLogger("carboy.error")
@@ -80,6 +81,7 @@ class Channels:
         # Whether the last turn has given work to more than one channel: then their bytes are
         # gathered (Channel._gather).
         self.together = False
+        self.shedding: Shedding | None = None
         # Puts a continuation under the guard of time limits, if there are any (server/guard.py).
         self.guarded: Callable[[Callable[[Any], Answer]], Callable[[Any], Answer]] | None = None
         self._served_at = 0.0  # monotonic seconds: the turn that served a channel last
@@ -115,6 +117,8 @@ class Channels:
         if self.secure:
             connection.sock = LeadersStream(connection.sock)
         self._all[channel] = None
+        if self.shedding is not None and hasattr(receiver, "overdue"):
+            self.shedding.opened(exchange)
         exchange.returned = False  # a thread that has run `handle` has given it back
         self._in_flight.begin(exchange)
         if exchange.body is None and connection.machine.reading is not Reading.DONE:
@@ -272,6 +276,7 @@ class Channels:
             event = machine.next_event()
         if event is Signal.END_OF_MESSAGE:
             channel.body_ended = True
+            channel.complete_at = clock()
             channel.half_closed = channel.half_closed or channel.upgraded
         if channel.body_ended or channel.received > before:
             channel.news = True
@@ -430,6 +435,8 @@ class Channels:
         exchange.sending = None
         connection.exchange = None
         del self._all[channel]
+        if self.shedding is not None:
+            self.shedding.closed(exchange, clock())
         self._in_flight.end(exchange)
 
     def tick(self, now: float) -> None:

@@ -25,6 +25,7 @@ from carboy.server.disconnects import has_ended, has_left
 from carboy.server.failures import log_late
 from carboy.server.identity import id_of, made_once, trace_of_request
 from carboy.server.raw_socket import RawSocket
+from carboy.server.request_start import queued_seconds
 
 if TYPE_CHECKING:
     from carboy.server.channel import Channel
@@ -89,6 +90,7 @@ class ServerExchange:
     queued_at: float = (
         0.0  # monotonic seconds: when the request began to wait; 0.0: it did not wait
     )
+    waited_before = 0.0  # seconds in front of the server, of a request that waits here as well
     began: float = 0.0  # monotonic seconds: start of the handler
     waits_for: WaitsFor | None = None  # the resource that the request waits for, or has waited for
     leader_thread = 0  # identifier of the thread that this request made lose the lead
@@ -305,6 +307,11 @@ class ServerExchange:
     def websocket_ended(self) -> None:
         """The handler and its teardown functions have ended."""
         self.responder.handlers.end()
+
+    @property
+    def queued_seconds(self) -> float:
+        """Seconds that the request has waited, here and in front of the server."""
+        return queued_seconds(self)
 
     def request_line(self) -> str:
         """As the client wrote it, for logs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from carboy.server.setting import TIMES, check_values, setting
+from carboy.server.setting import THREADS, TIMES, check_values, setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,21 @@ class RequestLimits:
         "Time limit for a request, from when it has arrived completely until its view returns. The"
         " client then gets 503, and the view is ended. 0: no limit.",
         TIMES,
+    )
+
+    adaptive_limit: bool = setting(
+        False,
+        "yes or no",
+        "Refuse requests with 503 when more of them at a time only make all of them slower, per"
+        " worker.",
+        THREADS,
+    )
+    adaptive_exempt: tuple[str, ...] = setting(
+        ("/livez", "/readyz", "/healthz", "/health", "/ping"),
+        "PATH",
+        "Path of requests that --adaptive-limit does not refuse, such as health checks. May be"
+        " given more than once.",
+        THREADS,
     )
 
     def __post_init__(self) -> None:

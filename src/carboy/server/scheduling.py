@@ -33,8 +33,10 @@ from carboy.server.queueing import (
     Queue,
     WaitsFor,
 )
+from carboy.server.request_start import before
 from carboy.server.responder import CLIENT_LEFT, TEXT, Responder
 from carboy.server.settings import Settings
+from carboy.server.shedding import Shedding, refusal
 from carboy.server.streams import Streams
 
 UNAVAILABLE = "503 Service Unavailable"
@@ -71,7 +73,10 @@ class Scheduler:
         self._limit = settings.queue_limit or math.inf
         # Waiting counts for the time limit of requests.
         limit = settings.request_limits.request_timeout or math.inf
-        self._timeout = min(settings.queue_timeout or math.inf, limit)
+        self._queue_timeout = settings.queue_timeout or math.inf
+        self._timeout = min(self._queue_timeout, limit)
+        self._has_waited = False  # one of those that wait has waited in front of the server
+        self.shedding = Shedding.of(settings, self.busy)
         self.queue = Queue(settings.threads, usable_cpus())
         # Threads that unknown keys may use; some of the reserve are left for brief keys.
         self._most_unknown = self.queue.most - OF_ONE_KEY
@@ -101,6 +106,10 @@ class Scheduler:
         exchange.queued_at = now
         exchange.connection.exchange = exchange
         exchange.connection.enter(RUNNING, now)
+        if self.shedding is not None and self.shedding.refuses(exchange, now):
+            self._responder.send_whole(exchange, *refusal())
+            self.finished(exchange, now)
+            return True
         queue = self.queue
         if (
             (waits_for is ANY_THREAD or waits_for is THREAD)
@@ -113,6 +122,8 @@ class Scheduler:
             if self._crew.submit(exchange):
                 return True
         self.queue.put(exchange, waits_for)
+        exchange.waited_before = before(exchange)
+        self._has_waited = self._has_waited or exchange.waited_before > 0.0
         if waits_for is not LEADER:
             self.start_waiting(now)
         if len(self.queue) > self._limit:
@@ -228,6 +239,8 @@ class Scheduler:
         exchange.waits_for = None  # a streamed response may wait for a thread again
         if exchange.resumed:
             return
+        if self.shedding is not None:
+            self.shedding.ended(exchange, now)
         key, seconds, times = exchange.key, exchange.seconds, self.times
         before = not self.queue.count or self._is_for_leader(key)
         if exchange.usage is not None:
@@ -298,6 +311,8 @@ class Scheduler:
         if len(queue):
             for exchange in queue.older_than(now - self._timeout):
                 self._refuse(exchange, now, now - exchange.queued_at)
+            if self._has_waited:
+                self._refuse_early(now)
             self.start_waiting(now)
         self._check_waiting_streams(now)
         away = self._crew.away
@@ -307,6 +322,16 @@ class Scheduler:
             return with_thread({*map(id, queue), *map(id, self._streams.waiting())})
 
         self._warnings.check(now, full, queue.last_free, queue.oldest(), len(queue), running)
+
+    def _refuse_early(self, now: float) -> None:
+        """Refuse requests that have waited too long together with their time at the proxy."""
+        self._has_waited = False
+        for exchange in list(self.queue):
+            waited = now - exchange.queued_at + exchange.waited_before
+            if waited > self._queue_timeout and self.queue.take_out(exchange):
+                self._refuse(exchange, now, waited)
+            elif exchange.waited_before:
+                self._has_waited = True
 
     def _check_waiting_streams(self, now: float) -> None:
         for exchange in self._streams.waiting():

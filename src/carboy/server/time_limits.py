@@ -64,6 +64,7 @@ log = logging.getLogger("carboy.error")
 clock = time.monotonic
 
 AGAIN = 0.005  # seconds until a thread is looked at again that could not be interrupted
+REFUSAL = "timeout"
 LEAST = 0.005  # seconds between two looks
 # Seconds after the limit until a thread counts as stuck. What waits in C code cannot be ended.
 GRACE = 5.0
@@ -99,6 +100,10 @@ class TimeLimits:
 
     def guard(self, gateway: Gateway) -> Gateway:
         """The gateway, guarded if there is a limit."""
+        shedding = self._engine.scheduler.shedding
+        if shedding is not None and self._engine.channels.shedding is None:
+            self._engine.channels.shedding = shedding
+            gateway = shedding.before(gateway)
         if not self.wanted():
             return gateway
         guard = Guard(gateway)
@@ -142,7 +147,7 @@ class TimeLimits:
         due = now + shortest
         for exchange, end in self._running():
             limit = time_limits.limit_of(exchange) or TimeLimit(self._default)
-            at = max(exchange.queued_at or exchange.began, self._floor) + limit.seconds
+            at = max(since(exchange), self._floor) + limit.seconds
             if at <= now:
                 end(exchange, limit, now)
             elif at < due:
@@ -162,7 +167,7 @@ class TimeLimits:
         for channel in engine.channels.all():
             if hasattr(receiver_of(channel), "overdue"):
                 exchange = channel.exchange
-                if exchange.overdue is None and not exchange.head_begun:
+                if exchange.overdue is None and not exchange.head_begun and is_complete(channel):
                     yield exchange, self._end_later
 
     # --- a request on a thread
@@ -177,6 +182,7 @@ class TimeLimits:
                 return
             frame = thread_frames().get(thread)
             stack = stack_of(frame)
+            exchange.refusal = REFUSAL
             with taking:
                 cut = exchange.head_begun
                 overdue.stage = self._take(exchange, limit)
@@ -230,6 +236,7 @@ class TimeLimits:
                 return
             overdue.stage = Stage.ANSWERED
             exchange.overdue = overdue
+            exchange.refusal = REFUSAL
             exchange.connection.machine.close_after_response()
             channel.give_up(*response_of(limit))
         self._log(exchange, limit, now, stack)
@@ -240,13 +247,12 @@ class TimeLimits:
     def _log(
         self, exchange: ServerExchange, limit: TimeLimit, now: float, stack: str, cut: bool = False
     ) -> None:
-        since = exchange.queued_at or exchange.began
         log.error(
             "%s is over its time limit of %g s%s, after %.1f s%s. %s:\n%s",
             exchange.request_line(),
             limit.seconds,
             f", waiting for {limit.upstream}" if limit.upstream else "",
-            now - since,
+            now - since(exchange),
             named(exchange),
             "The connection was cut, because the response had begun. It runs" if cut else "It runs",
             stack or "  (its code is not known)",
@@ -292,6 +298,8 @@ class TimeLimits:
     def tick(self, now: float) -> None:
         """Once an interval: guard an application that has declared its first limit, count."""
         self._begin_late()
+        if self._engine.channels.shedding is not None:
+            self._engine.channels.shedding.tick()
         while self._found_stuck:
             exchange = self._found_stuck.popleft()
             if not exchange.returned and exchange.thread:
@@ -317,6 +325,18 @@ class TimeLimits:
             except NoThread:
                 return  # later, perhaps
             self._engine.use(self.guard(self._engine.runner.gateway))
+
+
+def since(exchange: ServerExchange) -> float:
+    """When the request had arrived completely, in monotonic seconds."""
+    channel = exchange.channel
+    arrived = exchange.arrived or exchange.queued_at or exchange.began
+    return arrived if channel is None else max(arrived, channel.complete_at)
+
+
+def is_complete(channel: Channel) -> bool:
+    """Whether the request has come, or what has come of it waits for the application."""
+    return channel.body_ended or bool(channel.paused_at)
 
 
 def receiver_of(channel: Channel) -> Any:

@@ -420,8 +420,7 @@ class Channels:
         self._in_flight.end(exchange)  # there are few places
         exchange.rule = rule_of(exchange)  # while it can be found
         exchange.scope = None
-        exchange.cached_environ = connection.environ = None
-        connection.environ_tail = b""
+        exchange.cached_environ = connection.template = None
         exchange.head.found = None
 
     def _take(self, channel: Channel) -> None:

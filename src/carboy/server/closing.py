@@ -168,7 +168,7 @@ class Closing:
             connection.cut()
             return
         connection.phase = CLOSED
-        connection.environ = None  # it leads back to the connection
+        connection.template = None  # it leads back to the connection
         self.watch(connection, 0)
         self._connections.pop(connection.fd, None)
         self._cells[CONNECTIONS] = len(self._connections)

@@ -71,8 +71,6 @@ class Connection:
         "body_sent",
         "broken",
         "deferred",
-        "environ",
-        "environ_tail",
         "exchange",
         "fd",
         "file",
@@ -89,6 +87,7 @@ class Connection:
         "since",
         "sock",
         "taken",
+        "template",
         "unread",
         "unsent",
         "unsent_bytes",
@@ -114,8 +113,8 @@ class Connection:
         self.broken = False  # nothing can be sent
         # Received bytes wait for the next turn, and nothing more is received until they are used.
         self.deferred = False
-        self.environ: dict[str, Any] | None = None  # of the last request, without its own part
-        self.environ_tail = b""  # what followed the target there
+        # The environ of the last request without its own part, and what followed its target.
+        self.template: tuple[bytes, dict[str, Any]] | None = None
         # for the phase
         self.phase = HEAD
         self.since = now  # monotonic seconds: when the phase began

@@ -204,13 +204,13 @@ class ServerExchange:
         if environ is None:
             head = self.head
             connection = self.connection
-            template = connection.environ
+            known = connection.template
             # A client sends the same fields again and again on one connection: everything after
             # the target is compared at once, byte for byte.
             tail = head.tail
-            if template is None or connection.environ_tail != tail or not tail:
-                template = self._template(tail)
-            environ = self.cached_environ = template.copy()
+            if known is None or known[0] != tail or not tail:
+                known = connection.template = tail, self._template()
+            environ = self.cached_environ = known[1].copy()
             request_variables(environ, head)
             if self.root_path:
                 mount_variables(environ, self.root_path)
@@ -218,12 +218,14 @@ class ServerExchange:
                 body_variables(environ, head, self.body, self.body_size)
             environ["carboy.exchange"] = self
             environ["werkzeug.socket"] = RawSocket(self)
+            if not connection.own_socket:  # the template is that of all requests of the client
+                environ["wsgi.early_hints"] = connection.early_hints
         return environ
 
-    def _template(self, tail: bytes) -> dict[str, Any]:
+    def _template(self) -> dict[str, Any]:
         connection = self.connection
         responder = self.responder
-        template = {
+        template: dict[str, Any] = {
             **responder.environ,
             **connection_variables(self.scheme, self.server, self.peer),
             "wsgi.early_hints": connection.early_hints,
@@ -237,8 +239,6 @@ class ServerExchange:
         variables = getattr(connection.sock, "client_variables", None)
         if variables is not None:
             template.update(variables())
-        connection.environ_tail = tail
-        connection.environ = template
         return template
 
     def start(self, status: str, headers: Headers) -> Callable[[bytes], object]:

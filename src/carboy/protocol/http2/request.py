@@ -260,6 +260,8 @@ class Heads:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
             head = HeadReader(pairs, True, self._limits, self._websocket).head()
+            head.tail = head.block  # compared with that of the request before, and shared
+            head.found = {}
             found = self._known[id(pairs)] = pairs, head, _urgency_in(pairs)
         _, known, urgency = found
         head = known.__class__.__new__(known.__class__)

@@ -104,6 +104,17 @@ class StreamConnection(Connection):
         self.interest = READ
         self.queued = False  # the leader is about to look at it
 
+    # One template for all requests of a client: threads that run two of them may replace it, but
+    # each replaces the pair of fields and environ at once.
+    @property
+    def template(self) -> tuple[bytes, dict[str, Any]] | None:
+        return self.pipe.template
+
+    @template.setter
+    def template(self, made: tuple[bytes, dict[str, Any]] | None) -> None:
+        if made is not None:  # the end of one request is not the end of the others
+            self.pipe.template = made
+
     def flags(self) -> int:
         """The flags that the poller would report for it."""
         stream, interest = self.stream, self.interest

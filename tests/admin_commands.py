@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from running import Running
 
 APP = """
-import os, threading, time
+import ctypes, os, threading, time
 from carboy import Carboy
 
 app = Carboy(__name__)
@@ -27,6 +27,12 @@ def index():
 @app.get("/pid")
 def pid():
     return str(os.getpid())
+
+@app.get("/lock")
+def lock():
+    print("locks now", flush=True)
+    sleep = ctypes.PyDLL(None).sleep  # holds the interpreter lock
+    sleep(600)
 
 @app.get("/waits")
 def waits():

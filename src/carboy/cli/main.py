@@ -29,20 +29,25 @@ SHARED = {
     "dev": ("mount", "channels"),
     "publish": ("channels",),
     "routes": ("mount",),
-    "status": ("admin",),
+    **dict.fromkeys(("status", "stacks", "reload", "scale", "drain", "log-level"), ("admin",)),
 }
 # name: module with its `command`, which imports much that a server does not need
 LATE = {
     "certs": "carboy.cli.certs",
     "completion": "carboy.cli.completion",
     "dev": "carboy.cli.dev.command",
+    "drain": "carboy.cli.admin.drain",
     "explain": "carboy.cli.explain",
     "learn": "carboy.cli.learn.command",
     "migrate": "carboy.cli.migrate.command",
+    "log-level": "carboy.cli.admin.log_level",
     "new": "carboy.cli.new",
     "publish": "carboy.cli.publish",
+    "reload": "carboy.cli.admin.reload",
     "routes": "carboy.cli.routes",
+    "scale": "carboy.cli.admin.scale",
     "shell": "carboy.cli.shell",
+    "stacks": "carboy.cli.admin.stacks",
     "status": "carboy.cli.admin.status",
     "test": "carboy.cli.test",
 }

@@ -62,9 +62,17 @@ def admin_command(
     )  # fmt: skip
 
 
+def patience() -> click.Option:
+    """The time in which workers have to answer."""
+    return click.Option(
+        ["--timeout"], type=click.FloatRange(0.0, 60.0), default=2.0, show_default=True,
+        metavar="SECONDS", help="Time in which workers have to answer.",
+    )  # fmt: skip
+
+
 def document(value: Any) -> str:
     """A value as JSON, for --json."""
     return json.dumps(value, indent=2)
 
 
-__all__ = ["Client", "admin_command", "common", "document"]
+__all__ = ["Client", "admin_command", "common", "document", "patience"]

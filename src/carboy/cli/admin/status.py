@@ -6,10 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import click
-
 from carboy.cli.admin.client import Client
-from carboy.cli.admin.command import admin_command, document
+from carboy.cli.admin.command import admin_command, document, patience
 from carboy.cli.admin.tables import duration, size, table
 
 
@@ -95,11 +93,6 @@ def place(at: dict[str, Any] | None) -> str:
 command = admin_command(
     "status",
     status,
-    [
-        click.Option(
-            ["--timeout"], type=click.FloatRange(0.0, 60.0), default=2.0, show_default=True,
-            metavar="SECONDS", help="Time in which workers have to answer.",
-        )
-    ],
+    [patience()],
     short_help="Show a running server and its requests.",
-)  # fmt: skip
+)

@@ -23,6 +23,11 @@ def duration(seconds: float) -> str:
     return f"{days} d {hours} h" if hours else f"{days} d"
 
 
+def number(count: int, noun: str) -> str:
+    """A number of things: 1 thread, 2 threads."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def size(count: int | None) -> str:
     """A number of bytes: 512 B, 14 KiB, 1.5 GiB; "?" if it is not known."""
     if count is None:

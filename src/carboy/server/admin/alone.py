@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from carboy.net.threads import NoThread, start_thread
 from carboy.server.admin.answering import Answering
@@ -32,8 +32,11 @@ PAUSE = 1.0  # seconds after a failure of the loop, which may fail again in the 
 class AloneOperations:
     """The Operations of a process that serves alone."""
 
-    def __init__(self, engine: Engine, answering: Answering, served: Served) -> None:
+    def __init__(
+        self, engine: Engine, answering: Answering, served: Served, reload: Callable[[], object]
+    ) -> None:
         self._engine = engine
+        self._reload = reload
         self._answering = answering
         self._served = served
         self._started = time.time()
@@ -61,6 +64,24 @@ class AloneOperations:
             )
         ]
 
+    def reload(self) -> None:
+        self._reload()
+
+    def scale(self, count: int) -> None:
+        raise NotImplementedError
+
+    def drain(self, worker: int, replace: bool, first: bool) -> None:
+        raise NotImplementedError
+
+    def remember_level(self, logger: str, level: str) -> None:
+        pass  # there is no other worker
+
+    def ask_for_stacks(self, worker: int) -> None:
+        pass  # the thread that asks could not run either
+
+    def take_stacks(self, worker: int) -> str:
+        return ""
+
     def tell(self, worker: int, message: Message) -> None:
         self._answering.take(message, lambda answer: self.server.post(worker, answer))
 
@@ -75,11 +96,11 @@ class AloneAdmin:
         self._thread: threading.Thread | None = None
         self._server: AdminServer | None = None
 
-    def start(self, engine: Engine, answering: Answering) -> None:
+    def start(self, engine: Engine, answering: Answering, reload: Callable[[], object]) -> None:
         """Begin to answer. If no thread can be started, there is no admin server."""
         if not self._sockets:
             return
-        operations = AloneOperations(engine, answering, self._served)
+        operations = AloneOperations(engine, answering, self._served, reload)
         server = AdminServer(self._sockets, all_paths(), operations)
         operations.server = self._server = server
         thread = threading.Thread(

@@ -18,10 +18,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from carboy.server.admin.running import running_requests
+from carboy.server.admin.commands import Levels
+from carboy.server.admin.running import running_requests, thread_stacks
 from carboy.server.engine import Engine
 from carboy.server.processes.messages import Message, TooLarge
-from carboy.server.processes.stacks import own_stacks
 
 log = logging.getLogger("carboy.error")
 
@@ -87,7 +87,8 @@ def questions_of_a_worker(engine: Engine) -> Answering:
     """All questions that a worker answers."""
     answering = Answering()
     answering.add("status", lambda message: status(engine))
-    answering.add("stacks", lambda message: own_stacks())
+    answering.add("stacks", lambda message: thread_stacks())
+    answering.add("log-level", Levels().answer)
     return answering
 
 

@@ -28,6 +28,7 @@ class About:
     reloading: bool
     ever_ready: bool
     reloads: int  # since the start
+    failed_reloads: int  # of these: the new code could not be loaded
     threads: int  # of each worker
 
 
@@ -42,13 +43,14 @@ class Served:
     def about(
         self, *, started: float, supervised: bool, target: int = 1, stopping: bool = False,
         reloading: bool = False, ever_ready: bool = True, reloads: int = 0,
+        failed_reloads: int = 0,
     ) -> About:  # fmt: skip
         """The server with this state."""
         return About(
             application=self.application, addresses=self.addresses, folder=str(project()),
             pid=os.getpid(), threads=self.threads, started=started, supervised=supervised,
             target=target, stopping=stopping, reloading=reloading, ever_ready=ever_ready,
-            reloads=reloads,
+            reloads=reloads, failed_reloads=failed_reloads,
         )  # fmt: skip
 
 
@@ -78,4 +80,28 @@ class Operations(Protocol):
 
     def tell(self, worker: int, message: Message) -> None:
         """Send a question; the answer comes to `Questions.answered`."""
+        ...
+
+    def reload(self) -> None:
+        """Load the application again, as SIGHUP does."""
+        ...
+
+    def scale(self, count: int) -> None:
+        """Have so many workers. Only with a supervisor."""
+        ...
+
+    def drain(self, worker: int, replace: bool, first: bool) -> None:
+        """Have a worker finish and end. `first`: when the one that replaces it is ready."""
+        ...
+
+    def remember_level(self, logger: str, level: str) -> None:
+        """Set the level of a logger in workers that start later, too."""
+        ...
+
+    def ask_for_stacks(self, worker: int) -> None:
+        """Have a worker that runs no Python code write its stacks."""
+        ...
+
+    def take_stacks(self, worker: int) -> str:
+        """The stacks that it has written."""
         ...

@@ -54,8 +54,8 @@ class Questions:
                 continue
             pending.waits_for.add(worker)
             self._operations.tell(worker, {**ask.values, "ask": ask.question, "id": self._last})
-        if not pending.waits_for:
-            pending.due = now
+        if not pending.waits_for and pending.answers:
+            pending.due = now  # but a question to no worker at all is a pause
         return self._last
 
     def forget(self, number: int) -> None:

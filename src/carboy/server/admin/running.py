@@ -7,6 +7,7 @@ functions that run a request have it as a local variable.
 
 from __future__ import annotations
 
+import linecache
 import sysconfig
 import threading
 import time
@@ -111,3 +112,36 @@ def running_requests(engine: Engine) -> list[dict[str, Any]]:
             }
         )
     return sorted(found, key=lambda each: -each["seconds"])
+
+
+def thread_stacks() -> list[dict[str, Any]]:
+    """The calls of every thread but this one, outermost first, with the request that it runs."""
+    names = {each.ident: each.name for each in threading.enumerate()}
+    now = time.monotonic()
+    found = []
+    for ident, frame in thread_frames().items():
+        if ident == threading.get_ident():
+            continue
+        exchange = request_of(frame)
+        found.append(
+            {
+                "thread": names.get(ident, ""),
+                "id": ident,
+                "request": exchange.request_line() if exchange else None,
+                "seconds": round(now - exchange.began, 3) if exchange else None,
+                "frames": calls_of(frame),
+            }
+        )
+    return sorted(found, key=lambda each: (each["request"] is None, -(each["seconds"] or 0.0)))
+
+
+def calls_of(frame: FrameType | None) -> list[dict[str, Any]]:
+    """The calls that lead to a frame, outermost first, each with the text of its line."""
+    found: list[dict[str, Any]] = []
+    while frame is not None:
+        place = shown(frame)
+        place["own"] = is_own(frame.f_code)
+        place["text"] = linecache.getline(place["file"], place["line"], frame.f_globals).strip()
+        found.append(place)
+        frame = frame.f_back
+    return found[::-1]

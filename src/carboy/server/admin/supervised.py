@@ -12,6 +12,7 @@ from carboy.server.admin.questions import NEVER
 from carboy.server.admin.server import AdminServer
 from carboy.server.admin.table import all_paths
 from carboy.server.machine import resident
+from carboy.server.processes import stacks
 from carboy.server.processes.generations import Member, State
 from carboy.server.processes.messages import Message
 from carboy.server.scoreboard import Figure
@@ -30,6 +31,7 @@ class SupervisedOperations:
         self._supervisor = supervisor
         self._served = served
         self._started = time.time()
+        self.levels: dict[str, str] = {}  # of loggers, as `carboy log-level` has set them
 
     def about(self) -> About:
         generations = self._supervisor.generations
@@ -41,6 +43,7 @@ class SupervisedOperations:
             reloading=generations.replacing,
             ever_ready=generations.ever_ready,
             reloads=generations.generation,
+            failed_reloads=generations.failed_reloads,
         )
 
     def workers(self) -> list[WorkerFacts]:
@@ -70,6 +73,30 @@ class SupervisedOperations:
         if link := self._supervisor.links.get(worker):
             link.tell(**message)
 
+    def reload(self) -> None:
+        self._supervisor.reload()
+
+    def scale(self, count: int) -> None:
+        self._supervisor.scale(count)
+
+    def drain(self, worker: int, replace: bool, first: bool) -> None:
+        self._supervisor.drain(worker, replace, first)
+
+    def remember_level(self, logger: str, level: str) -> None:
+        self.levels[logger] = level
+
+    def tell_levels(self, worker: int) -> None:
+        """Tell a worker that has become ready the levels that were set before."""
+        for name, level in self.levels.items():
+            self.tell(worker, {"ask": "log-level", "id": 0, "logger": name, "level": level})
+
+    def ask_for_stacks(self, worker: int) -> None:
+        stacks.ask(worker)
+
+    def take_stacks(self, worker: int) -> str:
+        link = self._supervisor.links.get(worker)
+        return "" if link is None else link.take_stacks()
+
 
 class SupervisorAdmin:
     """The admin server below a supervisor, from `start` to `stop`; none without sockets."""
@@ -78,11 +105,12 @@ class SupervisorAdmin:
         self._sockets = list(sockets)
         self._served = served or Served()
         self.server: AdminServer | None = None
+        self._operations: SupervisedOperations | None = None
 
     def start(self, supervisor: Supervisor) -> None:
         """Begin to answer."""
         if self._sockets:
-            operations = SupervisedOperations(supervisor, self._served)
+            self._operations = operations = SupervisedOperations(supervisor, self._served)
             self.server = AdminServer(self._sockets, all_paths(), operations)
             announce(self._sockets)
 
@@ -99,6 +127,11 @@ class SupervisorAdmin:
         """A worker has answered a question."""
         if self.server is not None:
             self.server.questions.answered(worker, message)
+
+    def ready(self, worker: int) -> None:
+        """A worker has loaded the application."""
+        if self._operations is not None:
+            self._operations.tell_levels(worker)
 
     def ended(self, worker: int) -> None:
         """A worker has ended."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from carboy.server.admin import status
+from carboy.server.admin import commands, stacks, status
 from carboy.server.admin.paths import Paths
 
 
@@ -11,4 +11,9 @@ def all_paths() -> Paths:
     paths = Paths()
     paths.add("GET", "/server", status.server)
     paths.add("GET", "/status", status.status)
+    paths.add("GET", "/stacks", stacks.stacks)
+    paths.add("POST", "/reload", commands.reload)
+    paths.add("POST", "/scale", commands.scale)
+    paths.add("POST", "/drain", commands.drain)
+    paths.add("POST", "/log-level", commands.log_level)
     return paths

@@ -71,6 +71,7 @@ class Generations:
     ever_ready: bool = False
     replacing: bool = False
     can_start: bool = True  # False: the application is being loaded in a template (--preload)
+    failed_reloads: int = 0  # replacements that were given up
     failed_starts: int = 0  # since a worker became ready
     failed_at: float = 0.0
     members: dict[int, Member] = field(default_factory=dict)
@@ -156,6 +157,7 @@ class Generations:
     def keep(self) -> bool:
         """Give up a replacement: the existing workers stay. Returns False if there was none."""
         replacing, self.replacing = self.replacing, False
+        self.failed_reloads += replacing
         for member in self.members.values():
             member.generation = self.generation
         return replacing

@@ -295,8 +295,7 @@ class Supervisor:
         elif number in signals.STOP or (number == signal.SIGHUP and self._terminal.has_gone()):
             self._stop()
         elif number == signal.SIGHUP:
-            if not self.generations.stopping:
-                self._replace()
+            self.reload()
         elif number in signals.named("SIGUSR1"):
             self._pass_on(number)  # the workers have the log files
         elif number in signals.named("SIGUSR2"):
@@ -304,12 +303,31 @@ class Supervisor:
                 self._ask_what_it_does(worker, link)
         elif number in signals.named("SIGTTIN", "SIGTTOU"):
             step = 1 if number == signal.SIGTTIN else -1
-            self.generations.target = max(1, self.generations.target + step)
-            log.info("The number of workers is now %d.", self.generations.target)
+            self.scale(max(1, self.generations.target + step))
+
+    def scale(self, count: int) -> None:
+        """Have so many workers from now on."""
+        self.generations.target = count
+        log.info("The number of workers is now %d.", count)
+
+    def drain(self, worker: int, replace: bool, first: bool) -> None:
+        """Have a worker finish and end; `first`: when the one that replaces it is ready."""
+        log.info("Worker %d is drained, as `carboy drain` has asked.", worker)
+        if not replace:
+            self.generations.target -= 1
+        if first:
+            self.generations.wear(worker)
+        else:
+            self._do(*self.generations.retire(worker, time.monotonic()))
 
     def _pass_on(self, number: int) -> None:
         for worker in self.generations.members:
             self.start_method.signal(worker, number)
+
+    def reload(self) -> None:
+        """Replace the workers, which load the application again; nothing if the server stops."""
+        if not self.generations.stopping:
+            self._replace()
 
     def _replace(self) -> None:
         again = "Starting over to replace" if self.generations.replacing else "Replacing"
@@ -400,6 +418,7 @@ class Supervisor:
         if READY in received:
             self.restarts["reload"] += self.generations.replacing
             self.generations.ready(worker)
+            self._admin.ready(worker)
             self._ready(worker)
             self._tell_of_crashes()
         told = LEAVES in received and self.generations.leaves(worker, time.monotonic())

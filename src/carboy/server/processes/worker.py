@@ -201,7 +201,7 @@ class Worker:
                 watchdog = systemd.Watchdog()
                 if watchdog.timeout:
                     Heartbeat(engine, beat_interval(watchdog.timeout), watchdog).start()
-                admin.start(engine, questions_of_a_worker(engine))
+                admin.start(engine, questions_of_a_worker(engine), self._load_check.ask)
                 if self._hung_up_early:
                     self._load_check.ask()
                 self._serve(engine, logs)

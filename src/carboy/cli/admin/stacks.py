@@ -1,0 +1,75 @@
+"""`carboy stacks`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from carboy.cli.admin.client import Client
+from carboy.cli.admin.command import admin_command, document, patience
+from carboy.cli.admin.tables import duration, number
+
+
+def stacks(client: Client, worker: int | None, whole: bool, timeout: float, as_json: bool) -> str:
+    """Show the calls of each thread of a running server.
+
+    WORKER is the process id of one worker, as `carboy status` shows it. Without --all, only threads
+    with a request are shown, and only from the first call of the application on.
+    A worker whose interpreter lock is held cannot answer; a signal handler in C then writes its
+    stacks.
+    """
+    found = client.get("/stacks", timeout + 15.0, seconds=timeout, pid=worker)
+    if as_json:
+        return document(found)
+    return "\n".join(line for each in found["workers"] for line in _worker(each, whole)).rstrip()
+
+
+def _worker(worker: dict[str, Any], whole: bool) -> list[str]:
+    if worker["failure"]:
+        return _silent(worker)
+    threads = worker["threads"]
+    busy = [each for each in threads if each["request"] is not None]
+    title = f"Worker {worker['pid']}: {number(len(threads), 'thread')}, {len(busy)} with a request"
+    lines = [title, ""]
+    for each in threads if whole else busy:
+        lines += [*_thread(each, whole), ""]
+    return lines
+
+
+def _silent(worker: dict[str, Any]) -> list[str]:
+    """A worker that has not answered."""
+    lines = [f"Worker {worker['pid']} does not answer: {worker['failure']}"]
+    for each in worker["requests"]:
+        lines.append(f"  {each['request']} (for {duration(each['seconds'])})")
+    if worker["last_read"]:
+        lines.append(f"  {worker['last_read']} (the last one that was read)")
+    return [*lines, "", worker["text"] or "Its stacks are not known.", ""]
+
+
+def _thread(thread: dict[str, Any], whole: bool) -> list[str]:
+    title = f"Thread {thread['thread'] or thread['id']}"
+    frames = thread["frames"]
+    if thread["request"] is not None:
+        title += f", {thread['request']} (for {duration(thread['seconds'])})"
+        if not whole:
+            first = next((i for i, each in enumerate(frames) if each["own"]), 0)
+            frames = frames[first:]
+    lines = [click.style(title, bold=True)]
+    for each in frames:
+        lines.append(f"  {each['file']}:{each['line']} in {each['function']}")
+        if each["text"]:
+            lines.append(f"    {each['text']}")
+    return lines
+
+
+command = admin_command(
+    "stacks",
+    stacks,
+    [
+        click.Argument(["worker"], type=int, required=False),
+        click.Option(["--all", "whole"], is_flag=True, help="All threads and all calls."),
+        patience(),
+    ],
+    short_help="Show the calls of each thread of a running server.",
+)

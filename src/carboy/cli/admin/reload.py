@@ -49,7 +49,7 @@ command = admin_command(
         click.Option(["--wait/--no-wait"], default=True, help="Wait until the new code serves."),
         click.Option(
             ["--timeout"], type=click.FloatRange(0.0), default=120.0, show_default=True,
-            metavar="SECONDS", help="Time to wait.",
+            metavar="SECONDS", help="Time in which the new code has to serve.",
         ),
     ],
     short_help="Have a running server load the application again.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import signal
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,6 +22,8 @@ from carboy.server.scoreboard import Figure
 if TYPE_CHECKING:
     from carboy.server.processes.link import WorkerLink
     from carboy.server.processes.supervisor import Supervisor
+
+log = logging.getLogger("carboy.error")
 
 STATES = {State.STARTING: "starting", State.SERVING: "serving", State.STOPPING: "stopping"}
 
@@ -80,7 +84,15 @@ class SupervisedOperations:
         self._supervisor.scale(count)
 
     def drain(self, worker: int, replace: bool, first: bool) -> None:
-        self._supervisor.drain(worker, replace, first)
+        supervisor = self._supervisor
+        log.info("Worker %d is drained, as `carboy drain` has asked.", worker)
+        if not replace:
+            supervisor.generations.target -= 1
+        if first:
+            supervisor.generations.wear(worker)
+        else:
+            supervisor.generations.retire(worker, time.monotonic())
+            supervisor.start_method.signal(worker, signal.SIGTERM)
 
     def remember_level(self, logger: str, level: str) -> None:
         self.levels[logger] = level

@@ -7,6 +7,7 @@ stacks of its threads; for one that cannot, faulthandler writes them (stacks.py)
 from __future__ import annotations
 
 import logging
+import signal
 import time
 from collections.abc import Iterator, Mapping
 
@@ -15,6 +16,7 @@ from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.processes import stacks, stuck
 from carboy.server.processes.generations import STACKS_DELAY
 from carboy.server.processes.link import WorkerLink
+from carboy.server.processes.start_methods import StartMethod
 from carboy.server.processes.stuck import Stuck, StuckDetector
 from carboy.server.scoreboard import Figure
 
@@ -81,6 +83,16 @@ class Health:
         )  # fmt: skip
 
     # --- stacks
+
+    def ask_what_it_does(self, worker: int, link: WorkerLink, start_method: StartMethod) -> None:
+        """Have a worker log its requests and stacks, or log them if it cannot run Python code."""
+        if runs_python(link):
+            start_method.signal(worker, signal.SIGUSR2)
+            return
+        log.warning(
+            "Report on worker %d requested by SIGUSR2.%s", worker, link.in_flight.describe()
+        )
+        self.ask_for_stacks(worker, link)
 
     def ask_for_stacks(self, worker: int, link: WorkerLink, answers: bool = False) -> None:
         """Have the stacks of a worker logged a moment later. `answers`: it can run Python code."""

@@ -20,7 +20,7 @@ import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from carboy.relay.server import RelayServer
@@ -29,9 +29,8 @@ from carboy.server.admin.server import AdminServer
 from carboy.server.admin.supervised import SupervisorAdmin
 from carboy.server.listening import ListenerShutdown
 from carboy.server.logs.error_log import ERROR_LOGGER, DirectErrorHandler, ErrorLog
-from carboy.server.machine import resident
 from carboy.server.processes.generations import Do, Generations, Member, State
-from carboy.server.processes.health import Health, log_stacks_of, runs_python
+from carboy.server.processes.health import Health, log_stacks_of
 from carboy.server.processes.link import LEAVES, READY, WorkerLink
 from carboy.server.processes.messages import Message
 from carboy.server.processes.preload import Preload, Purpose
@@ -39,7 +38,7 @@ from carboy.server.processes.relay import SupervisorRelay
 from carboy.server.processes.start_methods import StartMethod
 from carboy.server.processes.stuck import Stuck
 from carboy.server.processes.wear import LOOK as WEAR_LOOK
-from carboy.server.processes.wear import Seen, Wear
+from carboy.server.processes.wear import Wear, seen
 from carboy.server.scoreboard import Figure, Row, Scoreboard, private_row
 from carboy.server.signals import Inbox, Interrupts, Terminal
 from carboy.server.worker_limits import WorkerLimits
@@ -267,19 +266,12 @@ class Supervisor:
         self._wear.wake_at = now + WEAR_LOOK
         if not self.generations.settled():
             return
-        worn = self._wear.due(self._seen(now), self.generations.target)
+        found = seen(self._serving(), self.generations.members, self._wear.wants_memory(), now)
+        worn = self._wear.due(found, self.generations.target)
         if worn is not None:
             log.info("Worker %d is replaced, because %s.", worn.number, worn.text)
             self.restarts[worn.reason] += 1
             self.generations.wear(worn.number)
-
-    def _seen(self, now: float) -> Iterator[Seen]:
-        for worker, link in self._serving().items():
-            age = now - self.generations.members[worker].born
-            memory = resident(worker) if self._wear.wants_memory() else None
-            cells = link.row.cells
-            requests, loaded = int(cells[Figure.REQUESTS]), int(cells[Figure.LOADED])
-            yield Seen(worker, age, requests, memory, loaded)
 
     # --- signals
 
@@ -300,7 +292,7 @@ class Supervisor:
             self._pass_on(number)  # the workers have the log files
         elif number in signals.named("SIGUSR2"):
             for worker, link in self._serving().items():
-                self._ask_what_it_does(worker, link)
+                self.health.ask_what_it_does(worker, link, self.start_method)
         elif number in signals.named("SIGTTIN", "SIGTTOU"):
             step = 1 if number == signal.SIGTTIN else -1
             self.scale(max(1, self.generations.target + step))
@@ -309,16 +301,6 @@ class Supervisor:
         """Have so many workers from now on."""
         self.generations.target = count
         log.info("The number of workers is now %d.", count)
-
-    def drain(self, worker: int, replace: bool, first: bool) -> None:
-        """Have a worker finish and end; `first`: when the one that replaces it is ready."""
-        log.info("Worker %d is drained, as `carboy drain` has asked.", worker)
-        if not replace:
-            self.generations.target -= 1
-        if first:
-            self.generations.wear(worker)
-        else:
-            self._do(*self.generations.retire(worker, time.monotonic()))
 
     def _pass_on(self, number: int) -> None:
         for worker in self.generations.members:
@@ -338,16 +320,6 @@ class Supervisor:
             self._preload.begin(Purpose.RELOAD)
         else:
             self.generations.replace()
-
-    def _ask_what_it_does(self, worker: int, link: WorkerLink) -> None:
-        """Have a worker log its requests and stacks, or log them if it cannot run Python code."""
-        if runs_python(link):
-            self.start_method.signal(worker, signal.SIGUSR2)
-            return
-        log.warning(
-            "Report on worker %d requested by SIGUSR2.%s", worker, link.in_flight.describe()
-        )
-        self.health.ask_for_stacks(worker, link)
 
     def _stop(self) -> None:
         if not self.generations.stopping:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from carboy.server import machine
+from carboy.server.processes.generations import Member
+from carboy.server.processes.link import WorkerLink
+from carboy.server.scoreboard import Figure
 from carboy.server.worker_limits import AUTO, WorkerLimits
 
 LOOK = 0.5  # seconds between two looks at the workers
@@ -36,6 +39,17 @@ class Seen:
     requests: int
     memory: int | None
     loaded: int = 0
+
+
+def seen(
+    serving: Mapping[int, WorkerLink], members: Mapping[int, Member], with_memory: bool, now: float
+) -> Iterator[Seen]:
+    """The workers that serve, as a supervisor sees them."""
+    for worker, link in serving.items():
+        memory = machine.resident(worker) if with_memory else None
+        cells = link.row.cells
+        requests, loaded = int(cells[Figure.REQUESTS]), int(cells[Figure.LOADED])
+        yield Seen(worker, now - members[worker].born, requests, memory, loaded)
 
 
 @dataclass(frozen=True, slots=True)

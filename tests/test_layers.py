@@ -253,6 +253,9 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
     "carboy.server.http2.setup": {
         "carboy.server.http2.pipes": "Loads hpack, an optional dependency."
     },
+    "carboy.server.tracing": {
+        "carboy.server.spans": "Loads OpenTelemetry, an optional dependency."
+    },
     "carboy.server.tls_setup": {
         "carboy.acme.prepare": "Loads OpenSSL; needed only with --domain.",
         "carboy.acme.store": "Loads OpenSSL; needed only with --domain.",
@@ -365,6 +368,8 @@ PACKAGES: dict[str, set[str]] = {
     "http": {"markupsafe"},
     "app": {"click", "jinja2", "markupsafe"},
     "testing": {"click"},
+    # In server/spans.py only, which loads if the application has configured a tracer provider.
+    "server": {"opentelemetry"},
     "cli": {"click"},
     "dev": {"markupsafe"},
     # Its own module, beside it on PYTHONPATH.

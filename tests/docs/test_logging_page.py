@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from carboy import log_fields
-from documented import Page
+from documented import Page, plan_of
 from live_engine import served
 
 PAGE = Page("logging.md")
@@ -37,6 +37,11 @@ def test_log_records_have_the_id(capsys: pytest.CaptureFixture[str]) -> None:
     with served(program("named.py"), trusted_proxies=("127.0.0.1",)) as live:
         live.get(**{"X-Request-ID": "report-4711"})
     assert "INFO report-4711 A page was asked for.\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", PAGE.commands)
+def test_a_command_is_accepted(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert plan_of(command, monkeypatch).access_log_format.startswith("%(h)s %(l)s")
 
 
 def test_a_trace_is_passed_on_to_another_service() -> None:

@@ -51,7 +51,16 @@ def options(command: str) -> set[str]:
 
 @pytest.mark.parametrize("command", ["run", "dev"])
 def test_every_option_is_explained(command: str) -> None:
-    pages = ("serving", "workers", "https", "http2", "static-files", "develop", "from-flask")
+    pages = (
+        "serving",
+        "logging",
+        "workers",
+        "https",
+        "http2",
+        "static-files",
+        "develop",
+        "from-flask",
+    )
     text = "".join((ROOT / "docs" / f"{name}.md").read_text() for name in pages)
     explained = set(re.findall(r"--[a-z][\w-]+", text.replace("--no-", "--")))
     assert options(command) - explained - {"--help"} == set()
@@ -65,7 +74,7 @@ def test_every_option_in_the_pages_exists() -> None:
         ROOT / "README.md",
         *(
             ROOT / "docs" / f"{n}.md"
-            for n in ("serving", "https", "http2", "static-files", "develop", "learn")
+            for n in ("serving", "logging", "https", "http2", "static-files", "develop", "learn")
         ),
     ]
     wrong = []
@@ -101,13 +110,17 @@ def test_every_file_that_is_named_exists(name: str) -> None:
     assert missing == []
 
 
+# Loggers, keys of the environ and of spans
+NAMES = {"carboy.error", "carboy.exchange", "carboy.queue_time", "carboy.slow"}
+
+
 def test_every_module_that_is_named_exists() -> None:
     missing = []
     for page in PAGES:
         if page.name == "CHANGELOG.md":
             continue
         found = re.findall(r"`(?:from )?(carboy(?:\.\w+)+)(?=[`( ])", page.read_text())
-        for name in set(found) - {"carboy.error", "carboy.exchange"}:  # a logger, an environ key
+        for name in set(found) - NAMES:
             try:
                 pkgutil.resolve_name(name)
             except (ImportError, AttributeError):

@@ -18,7 +18,7 @@ from carboy.app.sessions import SecureCookieSessionInterface
 from carboy.gateway.mounts import Mounts
 from carboy.middleware.proxy_fix import ProxyFix
 from carboy.net import listen_unix
-from carboy.server.logs.access_log import Common
+from carboy.server.logs.formats import Common
 from carboy.serving import make_server
 from live_asgi import served_asgi, served_mounts
 from live_engine import Live, eventually, served

@@ -142,6 +142,8 @@ def unhandled(app: Application, error: Exception) -> tuple[Any, Any]:
     exchange = exchange_of(request)
     if hasattr(exchange, "id"):  # under Carboy's server, whose logs have the id
         answer.request_id = exchange.id
+        if exchange.span is not None:
+            exchange.failure = error
     return app._find_error_handler(answer, request.blueprints), answer
 
 

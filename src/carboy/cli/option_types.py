@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from carboy.server.bind import BindError, check_host
+from carboy.server.logs.formats import check_format
 from carboy.sizes import size_of_text
 
 if TYPE_CHECKING:
@@ -83,6 +84,19 @@ class Host(ParamType):
             except BindError as problem:
                 self.fail(str(problem), param, ctx)
         return host
+
+
+class LogFormat(ParamType):
+    """A format of the access log: a name, or fields such as %(h)s."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            check_format(str(value))
+        except ValueError as problem:
+            self.fail(str(problem), param, ctx)
+        return str(value)
 
 
 class Octal(ParamType):

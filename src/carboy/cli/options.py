@@ -15,10 +15,10 @@ from typing import Any
 
 import click
 
-from carboy.cli.option_types import PORT, Host, Number, Octal, Size
+from carboy.cli.option_types import PORT, Host, LogFormat, Number, Octal, Size
 from carboy.cli.process_options import processes
 from carboy.cli.section_option import PROBLEMS, SectionOption, option
-from carboy.server.logs.access_log import FORMATS
+from carboy.server.logs.formats import FORMATS
 from carboy.server.setting import (
     ADMIN,
     APPLICATION,
@@ -133,10 +133,10 @@ def listening() -> list[click.Parameter]:
             help="Access log, with a line for each request.  [default: yes]",
         ),
         option(
-            "--access-log-format", section=LOGS, type=click.Choice(FORMATS), default="auto",
+            "--access-log-format", section=LOGS, type=LogFormat(), default="auto",
             show_default=True, metavar="FORMAT",
-            help=f"Format of the access log: {', '.join(FORMATS)}. auto: pretty on a terminal,"
-            " common elsewhere.",
+            help=f"Format of the access log: {', '.join(FORMATS)}, or fields such as '%(h)s"
+            " %(id)s'. auto: pretty on a terminal, common elsewhere.",
         ),
         option(
             "--access-log-file", section=LOGS, default="stdout", metavar="FILE",

@@ -28,6 +28,8 @@ from carboy.server.raw_socket import RawSocket
 from carboy.server.request_start import queued_seconds
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
     from carboy.server.channel import Channel
     from carboy.server.connection import Connection
     from carboy.server.dispatch_times import Usage
@@ -110,6 +112,7 @@ class ServerExchange:
     # the response
     head_begun = False  # the machine has returned the head of the response
     status = ""  # of a streamed response
+    response_fields: Headers = []  # of the application, for the access log
     made = b""  # a complete response, by `answer`
     unsent_head = b""  # kept back for the first piece
     in_pieces = False  # the application has returned, and its response is iterated
@@ -136,6 +139,8 @@ class ServerExchange:
     # its names, for logs and other services (server/identity.py)
     id = made_once(id_of)
     trace = made_once(trace_of_request)
+    span: Span | None = None  # of OpenTelemetry (server/spans.py), with the next
+    failure: BaseException | None = None  # the error of the application
 
     # the client
     forwarded_client: tuple[str, int] | None = None  # as a trusted proxy says, as the next
@@ -314,8 +319,8 @@ class ServerExchange:
         return queued_seconds(self)
 
     def request_line(self) -> str:
-        """As the client wrote it, for logs."""
-        return self.head.request_line()
+        """As the client wrote it but for secrets, for logs."""
+        return self.responder.private(self.head.request_line())
 
 
 def websocket_of(

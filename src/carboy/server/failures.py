@@ -23,6 +23,8 @@ def failure_text(exchange: ServerExchange) -> bytes:
 
 def log_failure(exchange: ServerExchange, error: BaseException | None) -> None:
     """Log an error of the application, which ends its response."""
+    if exchange.span is not None:
+        exchange.failure = error
     begun = exchange.head_begun
     log_about(
         exchange,

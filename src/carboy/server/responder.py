@@ -31,7 +31,8 @@ from carboy.server.failures import FAILURE, failure_text, log_failure
 from carboy.server.first_piece import begun, file_to_send
 from carboy.server.forwarding import Forwarding
 from carboy.server.identity import log_about
-from carboy.server.logs.access_log import Record
+from carboy.server.logs.facts import Record
+from carboy.server.logs.redaction import redaction
 from carboy.server.open_handlers import OpenHandlers
 from carboy.server.raw_socket import SWITCHED, close_after_use, has_switched_protocol
 from carboy.server.request_body import BodyStream
@@ -71,6 +72,7 @@ class Responder:
         self.environ = base_environ(settings.threads > 1, processes, software)
         self.like_werkzeug = False  # environs have the keys of Werkzeug's server
         self.scheme = "https" if secure else "http"  # of the connections
+        self.private = redaction(observing.access_log_redact)
         self.forwarding = Forwarding(settings.trust, observing.request_id_header)
         # The kernel sends files as they are, not encrypted.
         self.sendfile = settings.sendfile and not secure and can_sendfile()
@@ -177,6 +179,7 @@ class Responder:
         exchange.head_begun = True
         exchange.status = status
         if self.access is not None:
+            exchange.response_fields = headers
             self.record(exchange, status, len(body) - machine.excess)
         return data
 
@@ -280,6 +283,7 @@ class Responder:
         head = machine.start_response(status, headers, self.extra.of(exchange, headers))
         exchange.head_begun = True
         exchange.status = status
+        exchange.response_fields = headers
         exchange.unsent_head = head
         exchange.in_pieces = True
         connection.body_sent = 0

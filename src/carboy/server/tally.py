@@ -6,11 +6,25 @@ It takes the place of the access log, so requests cost nothing where no number i
 from __future__ import annotations
 
 import itertools
+import os
+from collections.abc import Callable
 
-from carboy.server.logs.access_log import Record, RequestLog
+from carboy.server.logs.facts import Record
+from carboy.server.machine import resident
 from carboy.server.scoreboard import Figure, Row
 
+Access = Callable[[Record], None]
 FAILED = 500  # the smallest status that counts as an error
+
+
+def counted(row: Row, access: Access | None, counts: bool, watches_memory: object) -> Access | None:
+    """`access`, which also counts requests if the supervisor wants to know them (`counts`).
+
+    If it `watches_memory`, it is told how much the worker uses now, before the first request.
+    """
+    if watches_memory:
+        row.cells[Figure.LOADED] = resident(os.getpid()) or 0
+    return Tally(row, access) if counts else access
 
 
 class Tally:
@@ -20,7 +34,7 @@ class Tally:
     wrong order; the next request corrects that.
     """
 
-    def __init__(self, row: Row, access: RequestLog | None) -> None:
+    def __init__(self, row: Row, access: Access | None) -> None:
         self._cells = row.cells
         self._access = access
         self._requests = itertools.count(1)

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 
 from carboy.dates import MONTHS
 from carboy.server.logs import error_log
-from carboy.server.logs.access_log import Record
 from carboy.server.logs.debugger_secrets import without_secrets
+from carboy.server.logs.facts import Record
 from carboy.server.logs.handler_queue import LINE
 from carboy.server.logs.writer import Writer
 from carboy.werkzeug_log import _log

@@ -27,7 +27,7 @@ from carboy.server.engine import Engine
 from carboy.server.http2.choice import Http2Choice
 from carboy.server.listening import ListenerPolicy, Wrap
 from carboy.server.logs import Logs
-from carboy.server.logs.access_log import Record
+from carboy.server.logs.facts import Record
 from carboy.server.processes.worker import Plan, Worker
 from carboy.server.serve import Silent, supervisor_for
 from carboy.server.settings import Settings

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from carboy.protocol.events import RequestHead
-from carboy.server.logs.access_log import Common, Pretty, Record, as_json
 from carboy.server.logs.debugger_secrets import without_secrets
+from carboy.server.logs.facts import Record
+from carboy.server.logs.formats import Common, Json, Pretty
 from carboy.serving.log import line_of
 
 TARGETS = {
@@ -20,7 +21,7 @@ TARGETS = {
     "/debugger?s=shown&pin=shown": "/debugger?s=shown&pin=shown",
 }
 FORMATS: list[Callable[[Record], str]] = [
-    Common(), Common(combined=True), as_json, Pretty(False), line_of,
+    Common(), Common(combined=True), Json(), Pretty(False), line_of,
 ]  # fmt: skip
 
 

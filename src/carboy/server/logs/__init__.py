@@ -2,7 +2,11 @@
 
 | file | content |
 |---|---|
-| access_log | the line of each request, in every format |
+| facts | what is known of a request |
+| redaction | the secrets that are replaced in it |
+| formats, atoms | the line of a request; atoms: in a format of the user |
+| access_log | the line of each request, where it goes, and which requests have one |
+| slow_log | the logger "carboy.slow" |
 | error_log | the logger "carboy.error": how its records are written |
 | standard_streams | sys.stdout and sys.stderr while a server runs |
 | output | a descriptor or log file that lines are written to |
@@ -18,6 +22,9 @@ from typing import TYPE_CHECKING
 from carboy.log_fields import install
 from carboy.server.logs.access_log import AccessLog, RequestLog
 from carboy.server.logs.error_log import ErrorLog, QueuedErrorHandler
+from carboy.server.logs.facts import Record
+from carboy.server.logs.redaction import redaction
+from carboy.server.logs.slow_log import SlowLog
 from carboy.server.logs.standard_streams import StandardStreams
 from carboy.server.logs.writer import CLOSING, Writer
 
@@ -38,7 +45,7 @@ class Logs:
         self.access: RequestLog | None = None
         self.errors: ErrorLog | None = None
         try:
-            self.access = _access_log(plan, self.writer)
+            self.access = _request_log(plan, self.writer)
         except OSError:
             self.writer.close()
             raise
@@ -68,9 +75,33 @@ class Logs:
             self.access.close()
 
 
-def _access_log(plan: Plan, writer: Writer) -> RequestLog | None:
-    if not plan.access_log:
-        return None
-    if plan.make_access_log is not None:
-        return plan.make_access_log(writer)
-    return AccessLog(writer, plan.access_log_format, plan.access_log_file, plan.access_log_skip)
+def _request_log(plan: Plan, writer: Writer) -> RequestLog | None:
+    """The logs that get a record of each request."""
+    observing = plan.settings.observing
+    logs: list[RequestLog] = []
+    if plan.access_log and plan.make_access_log is not None:
+        logs.append(plan.make_access_log(writer))
+    elif plan.access_log:
+        name, skip = plan.access_log_format, plan.access_log_skip
+        logs.append(AccessLog(writer, name, plan.access_log_file, skip, observing))
+    if observing.slow:
+        logs.append(SlowLog(writer, observing.slow, redaction(observing.access_log_redact)))
+    if len(logs) > 1:
+        return Several(logs)
+    return logs[0] if logs else None
+
+
+class Several:
+    """Several logs that get the records of requests."""
+
+    def __init__(self, logs: list[RequestLog]) -> None:
+        self._logs = logs
+
+    def __call__(self, record: Record) -> None:
+        for log in self._logs:
+            log(record)
+
+    def close(self) -> None:
+        """Close all of them."""
+        for log in self._logs:
+            log.close()

@@ -5,8 +5,8 @@
 
 What threads share, and why that is safe:
 
-- Any thread changes `_lines`, `_size`, `lost` and `_state`, under `_lock`, which is held for a few
-  lines of Python and never during a write.
+- Any thread changes `_lines`, `_size`, `lost`, `lost_in_total` and `_state`, under `_lock`, which
+  is held for a few lines of Python and never during a write.
 - The output, `_hand` and `_in_hand` belong to the thread that holds `_turn`. The writer thread
   waits for `_turn`; other threads only try it, and leave their lines to its holder. (Others read
   `_in_hand`; an old value only moves the limit by a line.)
@@ -65,7 +65,8 @@ class Channel:
         self.threaded = threaded  # false in a process that forks, which must not have other threads
         self.name = name  # in the note about lost lines: "standard output", a path
         self.limit = limit
-        self.lost = 0
+        self.lost = 0  # since the last note about them
+        self.lost_in_total = 0
         self.lost_because = ""
         self.lost_first: Callable[[], object] = _nothing  # called for the first lost line
         # Of the channel for errors: writes notes, and returns the seconds until the next one.
@@ -204,6 +205,7 @@ class Channel:
         with self._lock:
             first = not self.lost
             self.lost += count
+            self.lost_in_total += count
             self.lost_because = because
         if first:
             self.lost_first()
@@ -344,7 +346,7 @@ def _after_fork() -> None:
         channel._lock = threading.RLock()
         channel._turn = threading.Lock()
         channel._lines, channel._hand = deque(), deque()
-        channel._size = channel._in_hand = channel.lost = 0
+        channel._size = channel._in_hand = channel.lost = channel.lost_in_total = 0
         channel._thread = None
         channel._state = State.COPY
 

@@ -48,6 +48,11 @@ class Writer:
     def _channel(self, output: Output, name: str) -> Channel:
         return Channel(output, name, self.limit, self.threaded)
 
+    @property
+    def lost(self) -> int:
+        """The number of lines that this process has lost since it started."""
+        return sum(channel.lost_in_total for channel in self.lost_lines.channels)
+
     def reopen(self) -> None:
         """Open log files again that were moved away. Returns at once."""
         for channel in self.lost_lines.channels:

@@ -36,8 +36,9 @@ from carboy.server.listening import ListenerPolicy, Wrap
 from carboy.server.logs import Logs
 from carboy.server.logs.access_log import RequestLog
 from carboy.server.logs.error_log import ERROR_LOGGER
+from carboy.server.logs.formats import check_format
 from carboy.server.logs.writer import Writer
-from carboy.server.machine import resident, usable_cpus
+from carboy.server.machine import usable_cpus
 from carboy.server.processes import stacks
 from carboy.server.processes.forced_exit import ForcedExit
 from carboy.server.processes.generations import KILL_DELAY
@@ -46,9 +47,7 @@ from carboy.server.processes.link import SupervisorLink
 from carboy.server.processes.load_check import LoadCheck, this_program
 from carboy.server.processes.orphan_timer import OrphanTimer
 from carboy.server.processes.stuck import beat_interval
-from carboy.server.responder import Access
 from carboy.server.response_cache.setup import with_cache
-from carboy.server.scoreboard import Figure
 from carboy.server.settings import Settings
 from carboy.server.signals import (
     Handlers,
@@ -60,7 +59,8 @@ from carboy.server.signals import (
     start_thread,
 )
 from carboy.server.static_files import with_static_files
-from carboy.server.tally import Tally
+from carboy.server.tally import Access, counted
+from carboy.server.tracing import traced
 
 if TYPE_CHECKING:
     from carboy.net.tls_server import TlsServer
@@ -105,6 +105,8 @@ class Plan:
     ends_process: bool = False  # the process ends after serving, and then ignores signals
 
     def __post_init__(self) -> None:
+        if self.make_access_log is None:
+            check_format(self.access_log_format)
         if self.redirect_http is not None and self.tls is None:
             raise ValueError("--redirect-http requires --cert or --domain.")
         if self.settings.worker_limits.any() and not self.is_supervised():
@@ -256,11 +258,16 @@ class Worker:
             logs.close()
             raise LoadError(str(problem)) from None
         logs.attach()
+        limits = self.plan.settings.worker_limits
+        access: Access | None = logs.access
+        if link is not None:
+            access = counted(link.row, access, self.plan.counts_requests(), limits.max_memory)
+        gateway, access = traced(gateway, access, self.plan.settings.observing)
         self._engine = engine = Engine(
             gateway,
             [each for each in self.sockets if not redirects(each)],
             self.plan.settings,
-            self._counted(link, logs),
+            access,
             processes=self.plan.workers > 1,
             wrap=self.plan.tls or self.plan.wrap,
             row=link.row if link else None,
@@ -268,16 +275,6 @@ class Worker:
             trace=self.plan.trace,
         )
         return engine, logs
-
-    def _counted(self, link: SupervisorLink | None, logs: Logs) -> Access | None:
-        """The access log, which also counts requests if the supervisor wants to know them."""
-        if link is None:
-            return logs.access
-        if self.plan.settings.worker_limits.max_memory:
-            link.row.cells[Figure.LOADED] = resident(os.getpid()) or 0
-        if not self.plan.counts_requests():
-            return logs.access
-        return Tally(link.row, logs.access)
 
     def load_failure(self) -> str | None:
         """Load the application; returns why it cannot be served, or None if it can."""

@@ -26,6 +26,7 @@ from carboy.server.processes.generations import Generations
 from carboy.server.processes.health import Health
 from carboy.server.processes.preload import Preload
 from carboy.server.processes.relay import SupervisorRelay, export
+from carboy.server.processes.rollout import Rollout
 from carboy.server.processes.start_methods import Fork
 from carboy.server.processes.supervisor import Supervisor
 from carboy.server.processes.wear import Wear
@@ -87,7 +88,7 @@ def serve(
     plan = Plan(
         addresses=addresses(host, port, bind, fd, acme is not None),
         workers=count_workers(workers),
-        supervisor=chosen.worker_limits.any(),
+        supervisor=chosen.worker_limits.needs_supervisor(),
         settings=chosen,
         access_log=access_log,
         access_log_format=access_log_format,
@@ -228,9 +229,11 @@ def supervisor_for(worker: Worker, admin: SupervisorAdmin | None = None) -> Supe
     # If this process ends after serving, no other code in it waits for children.
     adopts = plan.ends_process and (os.getpid() == 1 or child.is_subreaper())
     preload = preload_of(worker) if plan.preload else None
+    patience = settings.graceful_timeout
+    generations = Generations(plan.workers, patience, start_timeout=settings.start_timeout)
     return Supervisor(
         preload or Fork(worker.run_supervised, adopts=adopts),
-        Generations(plan.workers, settings.graceful_timeout, start_timeout=settings.start_timeout),
+        generations,
         Health(settings.worker_timeout, settings.threads),
         sockets=worker.sockets,
         on_ready=lambda: worker.announcer.ready(worker.sockets, plan),
@@ -239,7 +242,7 @@ def supervisor_for(worker: Worker, admin: SupervisorAdmin | None = None) -> Supe
         relay=SupervisorRelay(settings),
         wear=Wear(settings.worker_limits, log.warning),
         admin=admin,
-        preload=preload,
+        rollout=Rollout(generations, settings.worker_limits.canary, preload),
         on_replace=lambda: plan.tls and plan.tls.reload(),
     )
 

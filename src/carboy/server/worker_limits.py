@@ -43,6 +43,14 @@ class WorkerLimits:
         shown="no limit",
     )
 
+    canary: float = setting(
+        0.0,
+        "seconds",
+        "Time for which a single worker tries new code at a reload. If it has more errors than the"
+        " others, the reload is rolled back. 0: no such time.",
+        WORKERS,
+    )
+
     def __post_init__(self) -> None:
         check_values(self)
         if self.max_memory != AUTO:
@@ -63,3 +71,11 @@ class WorkerLimits:
     def any(self) -> bool:
         """Whether there is a limit."""
         return bool(self.max_requests or self.max_lifetime or self.max_memory)
+
+    def needs_supervisor(self) -> bool:
+        """Whether a setting has an effect only below a supervisor."""
+        return self.any() or bool(self.canary)
+
+    def counts_requests(self) -> bool:
+        """Whether the supervisor wants to know the number of requests of each worker."""
+        return bool(self.max_requests or self.canary)

@@ -70,6 +70,7 @@ class Generations:
     stopping: bool = False
     ever_ready: bool = False
     replacing: bool = False
+    one_first: bool = False  # a replacement does not go beyond one new worker (--canary)
     can_start: bool = True  # False: the application is being loaded in a template (--preload)
     failed_reloads: int = 0  # replacements that were given up
     failed_starts: int = 0  # since a worker became ready
@@ -158,6 +159,7 @@ class Generations:
         """Give up a replacement: the existing workers stay. Returns False if there was none."""
         replacing, self.replacing = self.replacing, False
         self.failed_reloads += replacing
+        self.one_first = False
         for member in self.members.values():
             member.generation = self.generation
         return replacing
@@ -192,6 +194,12 @@ class Generations:
     def _old(self) -> list[Member]:
         return [m for m in self._live() if m.generation != self.generation]
 
+    def _may_replace(self, member: Member) -> bool:
+        """Whether an old worker is to be replaced now."""
+        if member.generation == self.generation:
+            return False
+        return not (self.one_first and any(m.generation == self.generation for m in self._live()))
+
     def _outdated(self) -> list[Action]:
         late = [m for m in self._starting() if m.generation != self.generation]
         for member in late:
@@ -221,13 +229,13 @@ class Generations:
             return 0
         lacking = self.target - len(self._live())
         if lacking <= 0 and not self._starting():
-            outgoing = self._old() or any(m.worn for m in self._live())
+            outgoing = any(m.worn or self._may_replace(m) for m in self._live())
             return 1 if outgoing else 0  # one more than `target`, until it can take that place
         return max(0, lacking)
 
     def _surplus(self, now: float) -> list[Action]:
         serving = [m for m in self._live() if m.state is State.SERVING]
-        count = len(serving) - self.target
+        count = len(serving) - self.target - self.one_first
         if count <= 0:
             return []
         old_first = sorted(serving, key=lambda m: (not m.worn, m.generation, -m.born))

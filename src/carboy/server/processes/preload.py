@@ -138,6 +138,7 @@ class Preload(Children):
         self._handled = tuple(handled)
         self._loading: TemplateEnd | None = None
         self._current: TemplateEnd | None = None
+        self._previous: TemplateEnd | None = None  # until all workers are those of `_current`
         self._purpose = Purpose.FIRST
         self._losses = 0  # since a template has loaded the application
         self._retry_at = NEVER
@@ -195,9 +196,8 @@ class Preload(Children):
         try:
             self._leave()
             ours.close()
-            for other in (self._loading, self._current):
-                if other is not None:
-                    other.leave()
+            for other in self._all():
+                other.leave()
             child.forget_exit_functions()
             child.die_with_parent(child.find_prctl())
             end = link.worker_end()
@@ -212,6 +212,8 @@ class Preload(Children):
         """The end of an attempt to load the application, when there is one."""
         if self._current is not None and not self._is_alive(self._current):
             self._lose()
+        if self._previous is not None and not self._is_alive(self._previous):
+            self.commit()
         if self._loading is None:
             if now >= self._retry_at:
                 self.begin(Purpose.LOST)
@@ -219,15 +221,32 @@ class Preload(Children):
         loading = self._loading
         if loading.hear():
             self._loading, self._losses = None, 0
-            if self._current is not None:
+            if self._previous is None:
+                self._previous = self._current
+            elif self._current is not None:
                 self._close(self._current)
             self._current = loading
+            if self._purpose is not Purpose.RELOAD:
+                self.commit()
             return Outcome(self._purpose)
         if not self._is_alive(loading):
             return self._failed(loading, now)
         if self._timeout and now >= loading.born + self._timeout:
             loading.give_up(now)
         return None
+
+    def commit(self) -> None:
+        """End the template before the last one: it is no longer needed."""
+        if self._previous is not None:
+            self._close(self._previous)
+            self._previous = None
+
+    def roll_back(self) -> None:
+        """Fork from the template before the last one again, whose workers serve."""
+        if self._previous is not None:
+            if self._current is not None:
+                self._close(self._current)
+            self._current, self._previous = self._previous, None
 
     def _is_alive(self, template: TemplateEnd) -> bool:
         template.hear()
@@ -263,6 +282,9 @@ class Preload(Children):
         if self._loading is None:
             self.begin(Purpose.LOST)
 
+    def _all(self) -> list[TemplateEnd]:
+        return [each for each in (self._loading, self._current, self._previous) if each]
+
     def wake_at(self) -> float:
         """When to look again even if nothing has happened."""
         loading = self._loading
@@ -275,10 +297,9 @@ class Preload(Children):
     def stop(self) -> None:
         """End the templates. Workers that run do not need them."""
         self._retry_at = NEVER
-        for template in (self._loading, self._current):
-            if template is not None:
-                self._close(template)
-        self._loading = self._current = None
+        for template in self._all():
+            self._close(template)
+        self._loading = self._current = self._previous = None
 
     def _close(self, template: TemplateEnd) -> None:
         if template.link.reader in self._selector.get_map():
@@ -312,7 +333,7 @@ class Preload(Children):
 
     def ended(self, workers: Iterable[int] = ()) -> list[Ended]:
         found = super().ended(workers)
-        for template in filter(None, (self._loading, self._current)):
+        for template in self._all():
             for pid, status in found:
                 if pid == template.pid:
                     template.status = status

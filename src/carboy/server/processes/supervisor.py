@@ -33,12 +33,11 @@ from carboy.server.processes.generations import Do, Generations, Member, State
 from carboy.server.processes.health import Health, log_stacks_of
 from carboy.server.processes.link import LEAVES, READY, WorkerLink
 from carboy.server.processes.messages import Message
-from carboy.server.processes.preload import Preload, Purpose
 from carboy.server.processes.relay import SupervisorRelay
+from carboy.server.processes.rollout import Rollout, counts
 from carboy.server.processes.start_methods import StartMethod
 from carboy.server.processes.stuck import Stuck
-from carboy.server.processes.wear import LOOK as WEAR_LOOK
-from carboy.server.processes.wear import Wear, seen
+from carboy.server.processes.wear import Wear
 from carboy.server.scoreboard import Figure, Row, Scoreboard, private_row
 from carboy.server.signals import Inbox, Interrupts, Terminal
 from carboy.server.worker_limits import WorkerLimits
@@ -80,7 +79,7 @@ class Supervisor:
         relay: SupervisorRelay | None = None,
         wear: Wear | None = None,
         admin: SupervisorAdmin | None = None,
-        preload: Preload | None = None,
+        rollout: Rollout | None = None,
     ) -> None:
         self.start_method = start_method
         self.generations = generations
@@ -99,7 +98,7 @@ class Supervisor:
         self._terminal = Terminal()
         self._errors: ErrorLog
         self._relay = relay
-        self._preload = preload  # the start method as well
+        self._rollout = rollout or Rollout(generations)
         self._crashes: list[Message] = []  # for the next worker that is ready
         self._wear = wear or Wear(WorkerLimits())
         # How many workers were replaced, by reason: crash, stuck, failed_start, told, reload,
@@ -119,12 +118,7 @@ class Supervisor:
             signals.hold(False)
             self._selector.register(self._inbox, selectors.EVENT_READ)
             self._start_servers()
-            if self._preload is not None:
-                self._preload.attach(
-                    self._selector, self._scoreboard, self._leave, self.health.beat
-                )
-                self.generations.can_start = False
-                self._preload.begin(Purpose.FIRST)
+            self._rollout.start(self._selector, self._scoreboard, self._leave, self.health.beat)
             try:
                 while self._step():
                     pass
@@ -152,9 +146,12 @@ class Supervisor:
         """Carry out the decisions and wait for an event; returns False at the end."""
         self._hear_workers()
         now = time.monotonic()
-        self._look_after_template(now)
+        if not self._rollout.look(self._serving(), now):
+            self._code = 1
+            self._stop()
         self._look_after_stuck_workers(now)
-        self._look_after_worn_workers(now)
+        worn = self._wear.look(self.generations, self._serving(), now)
+        self.restarts.update([worn.reason] if worn else [])
         for do, worker in self.generations.plan(now):
             self._do(do, worker)
         if self.generations.replaced():
@@ -202,9 +199,7 @@ class Supervisor:
             wake_at = min(wake_at, now + closing)
         if self._relay is not None:
             wake_at = min(wake_at, self._relay.look(now))
-        if self._preload is not None:
-            wake_at = min(wake_at, self._preload.wake_at())
-        wake_at = min(wake_at, self._admin.look(now), self._wear.wake_at)
+        wake_at = min(wake_at, self._admin.look(now), self._wear.wake_at, self._rollout.wake_at())
         wake_at = min(wake_at, self.health.wake_at(self._serving(), now))
         timeout = None if wake_at == NEVER else max(0.0, wake_at - now)
         if not signals.in_main_thread():
@@ -215,7 +210,7 @@ class Supervisor:
                     self._heard(number)
             elif isinstance(key.fileobj, RelayServer | AdminServer):
                 key.fileobj.turn()
-            elif key.data is not self._preload:  # which is looked at in each turn
+            elif isinstance(key.data, int):
                 self._read(key.data)
         self.health.woke(time.monotonic())
 
@@ -235,43 +230,6 @@ class Supervisor:
                     self.generations.kill_soon(worker, now)
         self.health.feed_watchdog(self._serving(), now, self.generations.stopping)
         self.health.log_stacks(self.links, now)
-
-    # --- the template of --preload
-
-    def _look_after_template(self, now: float) -> None:
-        """Go on when the application has been loaded in a template, or could not be loaded."""
-        if self._preload is None or self.generations.stopping:
-            return
-        outcome = self._preload.look(now)
-        self.generations.can_start = self._preload.can_start
-        if outcome is None:
-            return
-        if outcome.why:
-            log.error("%s", outcome.why)
-        if outcome.purpose is Purpose.RELOAD and not outcome.why:
-            self.generations.replace()
-        elif outcome.purpose is Purpose.RELOAD:
-            log.error("The workers are not replaced. The old ones continue to serve.")
-            systemd.notify("READY=1")  # the reload is over
-        elif outcome.purpose is Purpose.FIRST and outcome.why:
-            self._code = 1
-            self._stop()
-
-    # --- worn workers
-
-    def _look_after_worn_workers(self, now: float) -> None:
-        """Have one worker replaced that has exceeded a limit, if all workers serve."""
-        if now < self._wear.wake_at:
-            return
-        self._wear.wake_at = now + WEAR_LOOK
-        if not self.generations.settled():
-            return
-        found = seen(self._serving(), self.generations.members, self._wear.wants_memory(), now)
-        worn = self._wear.due(found, self.generations.target)
-        if worn is not None:
-            log.info("Worker %d is replaced, because %s.", worn.number, worn.text)
-            self.restarts[worn.reason] += 1
-            self.generations.wear(worn.number)
 
     # --- signals
 
@@ -316,16 +274,12 @@ class Supervisor:
         log.info("%s the workers one by one.", again)
         systemd.notify_reloading()
         self._on_replace()
-        if self._preload is not None:
-            self._preload.begin(Purpose.RELOAD)
-        else:
-            self.generations.replace()
+        self._rollout.reload(time.monotonic())
 
     def _stop(self) -> None:
         if not self.generations.stopping:
             self._shutdown.begin(time.monotonic())
-            if self._preload is not None:
-                self._preload.stop()
+            self._rollout.stop()
             systemd.notify("STOPPING=1")
             self.generations.stopping = True
 
@@ -391,6 +345,7 @@ class Supervisor:
             self.restarts["reload"] += self.generations.replacing
             self.generations.ready(worker)
             self._admin.ready(worker)
+            self._rollout.ready(worker, self._serving(), time.monotonic())
             self._ready(worker)
             self._tell_of_crashes()
         told = LEAVES in received and self.generations.leaves(worker, time.monotonic())
@@ -413,6 +368,7 @@ class Supervisor:
 
     def _replaced(self) -> None:
         log.info("All workers have been replaced.")
+        self._rollout.replaced()
 
     def _ready(self, worker: int) -> None:
         if len(self._serving()) >= self.generations.target:
@@ -422,9 +378,12 @@ class Supervisor:
                 self._on_ready()
 
     def _ended(self, worker: int, status: int) -> None:
+        now = time.monotonic()
+        seen = counts(self.links[worker].row)
         link = self._forget(worker)
         self._take_messages(worker, link)
-        member = self.generations.died(worker, time.monotonic())
+        member = self.generations.died(worker, now)
+        self._rollout.ended(member, seen, now)
         requests = link.in_flight.describe()
         link.close()
         self.health.ended(worker, link)
@@ -467,6 +426,7 @@ class Supervisor:
         elif self.generations.keep():
             log.error("The workers are not replaced. The old ones continue to serve.")
             systemd.notify("READY=1")  # the reload is over
+            self._rollout.kept()
         else:
             delay = self.generations.delay()
             log.error(

@@ -7,16 +7,20 @@ as it has loaded the application would be replaced again and again, so it gets s
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from carboy.server import machine
-from carboy.server.processes.generations import Member
+from carboy.server.logs.error_log import ERROR_LOGGER
+from carboy.server.processes.generations import Generations, Member
 from carboy.server.processes.link import WorkerLink
 from carboy.server.scoreboard import Figure
 from carboy.server.worker_limits import AUTO, WorkerLimits
+
+log = logging.getLogger(ERROR_LOGGER)
 
 LOOK = 0.5  # seconds between two looks at the workers
 JITTER = 0.1  # of --max-lifetime: the largest part of it that is added
@@ -88,9 +92,21 @@ class Wear:
         self._warned = False
         self.wake_at = 0.0 if limits.any() else float("inf")  # monotonic seconds
 
-    def wants_memory(self) -> bool:
-        """Whether `Seen.memory` is used."""
-        return bool(self._limits.max_memory)
+    def look(
+        self, generations: Generations, serving: Mapping[int, WorkerLink], now: float
+    ) -> Worn | None:
+        """Have one worker replaced that has exceeded a limit, if all workers serve; returns it."""
+        if now < self.wake_at:
+            return None
+        self.wake_at = now + LOOK
+        if not generations.settled():
+            return None
+        found = seen(serving, generations.members, bool(self._limits.max_memory), now)
+        worn = self.due(found, generations.target)
+        if worn is not None:
+            log.info("Worker %d is replaced, because %s.", worn.number, worn.text)
+            generations.wear(worn.number)
+        return worn
 
     def due(self, workers: Iterable[Seen], count: int) -> Worn | None:
         """The worker to replace now, the most worn first. `count` workers are wanted."""

@@ -109,10 +109,10 @@ class Plan:
             check_format(self.access_log_format)
         if self.redirect_http is not None and self.tls is None:
             raise ValueError("--redirect-http requires --cert or --domain.")
-        if self.settings.worker_limits.any() and not self.is_supervised():
+        if self.settings.worker_limits.needs_supervisor() and not self.is_supervised():
             raise ValueError(
-                "--max-requests, --max-lifetime and --max-memory require the supervisor, which"
-                " replaces the worker. Leave out --no-supervisor."
+                "--max-requests, --max-lifetime, --max-memory and --canary require the supervisor,"
+                " which replaces workers. Leave out --no-supervisor."
             )
         if self.preload and not self.is_supervised():
             raise ValueError(
@@ -126,7 +126,7 @@ class Plan:
 
     def counts_requests(self) -> bool:
         """Whether the supervisor wants to know the number of requests of each worker."""
-        return bool(self.settings.worker_limits.max_requests)
+        return self.settings.worker_limits.counts_requests()
 
     def is_supervised(self) -> bool:
         """Whether other processes than this one serve."""

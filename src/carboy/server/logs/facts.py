@@ -1,4 +1,4 @@
-"""What a line of the access log may say about a request, computed when a format asks for it."""
+"""The facts of a request that a line of the access log may have, computed when asked for."""
 
 from __future__ import annotations
 

@@ -220,12 +220,12 @@ def test_equal_requests_get_heads_of_their_own() -> None:
 
 def test_the_urgency_of_a_request_can_be_changed() -> None:
     peer = Peer()
-    assert peer.opened().urgency == 3
+    assert peer.opened().priority.urgency == 3
     for number in (3, 5, 7):  # equal heads are made once
         stream = peer.opened([*GET, ("priority", "u=1, i")], number=number)
-        assert stream.urgency == 1
+        assert stream.priority == (1, True)
     peer.feed(frame(codes.PRIORITY_UPDATE, 0, 0, b"\0\0\0\7i,u=6"))
-    assert stream.urgency == 6
+    assert stream.priority == (6, True)
 
 
 # --- content

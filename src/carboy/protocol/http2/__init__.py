@@ -5,6 +5,7 @@
     frames    taken apart and put together
     payloads  of frames with a fixed form, read and checked
     stream    one request and its response, as a ConnectionMachine (protocol/interface.py)
+    priority  of responses: which one is sent first
     request   the field section of a request, checked
     blocks    field sections of responses, encoded
     limits    how much one connection may ask for

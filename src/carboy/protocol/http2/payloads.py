@@ -76,4 +76,7 @@ def priority_update(number: int, payload: bytes) -> tuple[int, bytes]:
     """The stream of a PRIORITY_UPDATE, and the value of its Priority (RFC 9218, section 7.1)."""
     _of_connection(number, "PRIORITY_UPDATE")
     _sized(len(payload) >= 4, "PRIORITY_UPDATE is too short")
-    return int.from_bytes(payload[:4]) & MOST_STREAM, payload[4:]
+    of = int.from_bytes(payload[:4]) & MOST_STREAM
+    if not of & 1:
+        raise ConnectionFailed(Code.PROTOCOL_ERROR, "PRIORITY_UPDATE is for a stream of a client")
+    return of, payload[4:]

@@ -25,6 +25,7 @@ from ..events import HTTP_2, RequestHead, kind_of_head
 from ..head import apply_framing, parse_host, parse_target
 from ..limits import Limits
 from .codes import Code, StreamFailed
+from .priority import UNKNOWN, Priority, read_priority
 from .sections import Section
 
 Pairs = Sequence[tuple[bytes, bytes]]
@@ -42,9 +43,7 @@ _OF_A_CONNECTION = frozenset(
 )
 _SCHEMES = (b"https", b"http")
 _COUNTED = frozenset((b"content-length", b"content-type", b"expect"))
-_urgency = re.compile(rb"(?:\A|,)[ \t]*u=([0-7])[ \t]*(?:,|\Z)").search
 REMEMBERED = 32  # heads
-DEFAULT_URGENCY = 3  # RFC 9218, section 4.1
 WEBSOCKET = b"websocket"
 _UPGRADE = [(b"upgrade", WEBSOCKET), (b"connection", b"Upgrade")]
 
@@ -52,12 +51,6 @@ _UPGRADE = [(b"upgrade", WEBSOCKET), (b"connection", b"Upgrade")]
 def malformed(message: str) -> StreamFailed:
     """A fault for which the stream is reset."""
     return StreamFailed(Code.PROTOCOL_ERROR, message)
-
-
-def urgency_of(priority: bytes) -> int:
-    """The urgency that a Priority field gives: 0, the most urgent, to 7 (RFC 9218, section 4.1)."""
-    found = _urgency(priority)
-    return int(found[1]) if found else DEFAULT_URGENCY
 
 
 def check_trailers(pairs: Pairs) -> None:
@@ -247,14 +240,14 @@ class Heads:
         self._limits = limits
         self._websocket = websocket
         # By the id of the pairs of a section. The pairs are kept, so that no others have that id.
-        self._known: dict[int, tuple[Pairs, RequestHead, int]] = {}
+        self._known: dict[int, tuple[Pairs, RequestHead, Priority]] = {}
 
-    def read(self, section: Section) -> tuple[RequestHead, int]:
-        """The head of a section, and its urgency. Raises StreamFailed and RemoteProtocolError."""
+    def read(self, section: Section) -> tuple[RequestHead, Priority]:
+        """The head of a section, and its priority. Raises StreamFailed and RemoteProtocolError."""
         pairs = section.pairs
         if not section.known or not section.ended:
             reader = HeadReader(pairs, section.ended, self._limits, self._websocket)
-            return reader.head(), _urgency_in(pairs)
+            return reader.head(), _priority_in(pairs)
         found = self._known.get(id(pairs))
         if found is None:
             if len(self._known) >= REMEMBERED:
@@ -262,16 +255,14 @@ class Heads:
             head = HeadReader(pairs, True, self._limits, self._websocket).head()
             head.tail = head.block  # compared with that of the request before, and shared
             head.found = {}
-            found = self._known[id(pairs)] = pairs, head, _urgency_in(pairs)
-        _, known, urgency = found
+            found = self._known[id(pairs)] = pairs, head, _priority_in(pairs)
+        _, known, priority = found
         head = known.__class__.__new__(known.__class__)
         head.__dict__.update(known.__dict__)
-        return head, urgency
+        return head, priority
 
 
-def _urgency_in(pairs: Pairs) -> int:
-    """The urgency of a request with these fields."""
-    for name, value in pairs:
-        if name == b"priority":
-            return urgency_of(value)
-    return DEFAULT_URGENCY
+def _priority_in(pairs: Pairs) -> Priority:
+    """The priority of a request with these fields."""
+    values = [value for name, value in pairs if name == b"priority"]
+    return read_priority(b",".join(values)) if values else UNKNOWN

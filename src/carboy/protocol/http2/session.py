@@ -39,7 +39,8 @@ from .codes import (
 from .events import Event, Happened
 from .frames import FrameReader, Sender, unpadded
 from .limits import Budget, Http2Limits
-from .request import Heads, check_trailers, malformed, request_line, urgency_of
+from .priority import Priority, read_priority
+from .request import Heads, check_trailers, malformed, request_line
 from .sections import Section, SectionReader
 from .stream import How, Stream
 
@@ -86,6 +87,7 @@ class Session:
         self._acknowledged = False
         self._ended: dict[int, How] = {}
         self._heads = Heads(limits, websocket)
+        self._early_priorities: dict[int, Priority] = {}
         # floods
         names = ("resets", "pings", "settings", "priorities", "empty_frames", "tiny_updates")
         self._budgets = {name: Budget(getattr(http2, name)) for name in names}
@@ -291,7 +293,9 @@ class Session:
         window_in = http2.window if self._acknowledged else max(http2.window, DEFAULT_WINDOW)
         stream = Stream(number, self._initial_window, window_in, self._limits.body)
         try:
-            head, stream.urgency = self._heads.read(section)
+            head, stream.priority = self._heads.read(section)
+            if (early := self._early_priorities.pop(number, None)) is not None:
+                stream.priority = early
             stream.accept(head)
             event = Event(Happened.OPENED, stream)
         except StreamFailed as error:
@@ -328,7 +332,10 @@ class Session:
         of, value = payloads.priority_update(number, payload)
         stream = self.streams.get(of)
         if stream is not None:
-            stream.urgency = urgency_of(value)
+            stream.priority = read_priority(value)
+            self.events.append(Event(Happened.WRITABLE))
+        elif of > self.last and len(self._early_priorities) < self._http2.streams:
+            self._early_priorities[of] = read_priority(value)  # of a request that is on its way
 
     def _rst_stream(self, flags: int, number: int, payload: bytes) -> None:
         payloads.rst_stream(payload)

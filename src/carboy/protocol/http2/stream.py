@@ -22,6 +22,7 @@ from ..response import encode_status
 from ..states import Reading, Writing
 from . import blocks
 from .codes import CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, LEAST_FRAME, frame
+from .priority import UNKNOWN, read_priority
 
 WAITING, LENGTH, UNTIL_CLOSE, BODILESS, OTHER = (
     Writing.WAITING, Writing.LENGTH, Writing.UNTIL_CLOSE, Writing.BODILESS, Writing.OTHER,
@@ -46,9 +47,29 @@ class Stream:
     """A machine for one request. Its methods are those of ConnectionMachine."""
 
     __slots__ = (
-        "_body_limit", "_continued", "_count", "_default_limit", "_to_write", "closed", "consumed",
-        "ended", "excess", "expected", "finished", "head", "id", "line", "reading", "received",
-        "reset", "segments", "short", "urgency", "window", "window_in", "writing",
+        "_body_limit",
+        "_continued",
+        "_count",
+        "_default_limit",
+        "_to_write",
+        "closed",
+        "consumed",
+        "ended",
+        "excess",
+        "expected",
+        "finished",
+        "head",
+        "id",
+        "line",
+        "priority",
+        "reading",
+        "received",
+        "reset",
+        "segments",
+        "short",
+        "window",
+        "window_in",
+        "writing",
     )  # fmt: skip
 
     buffered = 0  # the content is in `received`
@@ -68,7 +89,7 @@ class Stream:
         self.finished = False  # the response has been sent to its end
         self.reset = False  # by either side
         self.closed = False  # the session has stopped counting it
-        self.urgency = 3  # RFC 9218, section 4.1
+        self.priority = UNKNOWN
         # [whole frames or content, bytes, the last of the response]
         self.segments: deque[list[int]] = deque()
         # the request
@@ -93,6 +114,18 @@ class Stream:
     def _connecting(self) -> bool:
         """Whether a handshake for a WebSocket is not answered yet."""
         return self.writing is WAITING and self.head is not None and self.head.upgrade
+
+    @property
+    def precedence(self) -> tuple[int, bool, int]:
+        """What has a smaller value is sent first (RFC 9218, section 10).
+
+        Responses that are of use in parts share the connection with their like, and so do those
+        whose length is not known: they may have no end.
+        """
+        urgency, incremental = self.priority
+        if incremental or self.writing is UNTIL_CLOSE or self.writing is OTHER:
+            return urgency, True, 0
+        return urgency, False, self.id
 
     @property
     def request_line(self) -> str:
@@ -211,6 +244,9 @@ class Stream:
         if head is not None and head.upgrade and 200 <= code < 300:
             raise RemoteProtocolError(400, "the URL does not answer requests for a WebSocket")
         # Nothing is refused below this line, so the state may change now.
+        for name, value in headers:
+            if len(name) == 8 and name.lower() == "priority":
+                self.priority = read_priority(value.encode("latin-1"), self.priority)
         if code in response.BODILESS or (head is not None and head.method == "HEAD"):
             self.writing = BODILESS
         elif length is not None or size is not None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from carboy.server.connection import FileRest
     from carboy.server.http2.pipes import Pipes
 
+Precedence = tuple[int, bool, int]
 GONE = 8  # flags of a connection whose client has gone: EPOLLERR
 QUANTUM = 64 * 1024  # bytes of one response that are sent before others have their turn
 FULL = 256 * 1024  # bytes unsent above which responses wait
@@ -49,8 +50,8 @@ class Pipe(Connection):
     """A connection that speaks HTTP/2. Made of one that has sent the first line of the preface."""
 
     __slots__ = (
-        "announce_at", "change", "completed", "dirty", "goodbye_at", "lock", "over",
-        "partial_since", "pipes", "queued", "session", "streams",
+        "announce_at", "behind", "change", "completed", "dirty", "goodbye_at", "lock", "over",
+        "partial_since", "pipes", "queued", "reorder", "session", "streams",
     )  # fmt: skip
 
     def __init__(self, before: Connection, session: Session, pipes: Pipes, now: float) -> None:
@@ -66,6 +67,8 @@ class Pipe(Connection):
         self.dirty = False  # the leader is about to look at it
         self.queued = False  # the leader is about to read the frames that the last turn has left
         self.over = False  # requests are neither read nor answered
+        self.behind: dict[StreamConnection, None] = {}  # those with something left to send
+        self.reorder = False  # the leader has to find out which of them goes on
         # during a stop, in monotonic seconds
         self.announce_at = 0.0  # when it is announced, although requests run
         self.goodbye_at = 0.0  # when the last stream is named; 0.0: not announced yet
@@ -82,6 +85,36 @@ class Pipe(Connection):
             out.clear()
             if not self.push(data):
                 self.pipes.look_at(self)
+
+    def first(self, at_once: bool = True) -> Precedence | None:
+        """The precedence of the responses that go on; None: there is no order.
+
+        Without `at_once`, also while the window of the connection is closed.
+        """
+        if not self.behind or self.pipes.single_threaded:  # the only thread sends its own response
+            return None
+        can_send = self.session.sender.can_send
+        return min(
+            (
+                each.stream.precedence
+                for each in self.behind
+                if each.interest & WRITE  # the leader sends it
+                and (can_send(each.stream) or (each.stream.window > 0 and not at_once))
+            ),
+            default=None,
+        )
+
+    def note(self, connection: StreamConnection, done: bool = False) -> None:
+        """A response has sent something, or could not, or is done with. With the lock."""
+        if connection.has_unsent and not done:
+            self.behind[connection] = None
+        elif connection not in self.behind:
+            return
+        else:
+            del self.behind[connection]
+        if self.behind:
+            self.reorder = True
+            self.pipes.look_at(self)
 
     @property
     def full(self) -> bool:
@@ -123,9 +156,26 @@ class StreamConnection(Connection):
         flags = READ if interest & READ and stream.readable else 0
         if interest & WRITE:
             with self.pipe.lock:  # its thread may be using up the segments
-                if not self.pipe.full and self.pipe.session.sender.can_send(stream):
+                if self.may_send(self.pipe.first()):
                     flags |= WRITE
         return flags
+
+    def waits_for_others(self, at_once: bool = True) -> bool:
+        """Whether the client would take more, but other responses go first. With the lock."""
+        first = self.pipe.first(at_once)
+        return first is not None and self.stream.precedence > first
+
+    @property
+    def frames_are_next(self) -> bool:
+        """Whether the next bytes are whole frames, such as a head, which wait for nothing."""
+        segments = self.stream.segments
+        return bool(segments) and not segments[0][0]
+
+    def may_send(self, first: Precedence | None) -> bool:
+        """Whether there is room, and no other response goes first. With the lock of the pipe."""
+        if self.pipe.full or not self.pipe.session.sender.can_send(self.stream):
+            return False
+        return first is None or self.stream.precedence <= first or self.frames_are_next
 
     def is_quiet(self) -> bool:
         """False: a request is never idle."""
@@ -142,7 +192,10 @@ class StreamConnection(Connection):
 
     def flush(self, sendfile: bool = True) -> bool:
         """As for HTTP/1.1; the kernel does not make frames."""
-        return super().flush(False)
+        done = super().flush(False)
+        with self.pipe.lock:
+            self.pipe.note(self)
+        return done
 
     def wait(self, flag: int) -> float:
         """Block this thread until there is content, or room; a second at most."""
@@ -154,6 +207,8 @@ class StreamConnection(Connection):
         else:
             with pipe.lock:
                 pipe.change.wait_for(lambda: self._ready(stream, flag), SECOND)
+                if flag == WRITE and self.waits_for_others(at_once=False):
+                    return 0.0  # the client is not slow
         return min(pipe.pipes.clock() - start, SECOND)
 
     def _ready(self, stream: Stream, flag: int) -> bool:
@@ -161,18 +216,19 @@ class StreamConnection(Connection):
             return True
         if flag == READ:
             return stream.readable
-        return not self.pipe.full and self.pipe.session.sender.can_send(stream)
+        return self.may_send(self.pipe.first())
 
 
 class StreamSocket:
     """The socket of one request: a net.stream.Stream."""
 
-    __slots__ = ("_connection", "_pipe", "_stream")
+    __slots__ = ("_connection", "_pipe", "_sent", "_stream", "_turn")
 
     def __init__(self, pipe: Pipe, stream: Stream, connection: StreamConnection) -> None:
         self._pipe = pipe
         self._stream = stream
         self._connection = connection
+        self._turn = self._sent = 0  # number of a turn of the leader, and bytes sent in it
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pipe.sock, name)  # facts and variables of TLS
@@ -205,9 +261,11 @@ class StreamSocket:
         pipe, stream = self._pipe, self._stream
         with pipe.lock:
             self._check()
-            if pipe.full:
-                raise BlockingIOError
-            sent = pipe.session.sender.send(stream, data, QUANTUM)
+            most = self._most(pipe)
+            sent = pipe.session.sender.send(stream, data, most) if most else 0
+            self._sent += sent
+            if sent < len(data):
+                pipe.behind[self._connection] = None
             if stream.finished and pipe.pipes.gathering:
                 pipe.pipes.look_at(pipe)
             else:
@@ -215,6 +273,25 @@ class StreamSocket:
         if not sent:
             raise BlockingIOError
         return sent
+
+    def _most(self, pipe: Pipe) -> int:
+        """The number of bytes to send next, at least: those of one frame may be more."""
+        connection = self._connection
+        if self._turn != pipe.pipes.turn:
+            self._turn, self._sent = pipe.pipes.turn, 0
+        if pipe.full or not pipe.behind:
+            return 0 if pipe.full else QUANTUM
+        if connection.frames_are_next:
+            return 1
+        if connection.waits_for_others():
+            return 0
+        if (
+            self._sent >= QUANTUM and not pipe.pipes.single_threaded
+        ):  # and the leader has to begin another turn
+            pipe.reorder = True
+            pipe.pipes.look_at(pipe)
+            return 0
+        return QUANTUM
 
     def watched(self) -> None:
         """The engine has begun to watch for something that may be there already."""
@@ -244,6 +321,7 @@ class StreamSocket:
         with pipe.lock:
             pipe.session.forget(self._stream)
             pipe.streams.pop(self._stream.id, None)
+            pipe.note(self._connection, done=True)
             pipe.since = pipe.pipes.clock()  # it may be idle from now on
             if pipe.session.sender.out or not pipe.streams:
                 pipe.pipes.look_at(pipe)

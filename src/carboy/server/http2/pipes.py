@@ -72,7 +72,9 @@ class Pipes:
         # What complete responses send is gathered until the end of the turn. Another thread leads
         # soon if a request takes long, unless the leader is the only thread.
         self.gathering = False
+        self.turn = 0  # number of the leader's turns that have sent something
         self._stopping = False
+        self._ticked = self.clock()
         self.websocket = False  # clients may open WebSockets
         # of the engine
         self.begin: Begin
@@ -223,15 +225,19 @@ class Pipes:
             self.queue.append(connection)
 
     def _writable(self, pipe: Pipe) -> None:
-        """Responses may be sent again: the most urgent ones first."""
-        waiting = [each for each in pipe.streams.values() if each.flags()]
-        waiting.sort(key=lambda each: each.stream.urgency)
-        for each in waiting:
-            self._queue(each)
+        """Responses may be sent again: the first ones by their priority, or all that share it."""
+        pipe.reorder = False
+        with pipe.lock:
+            first = pipe.first()
+            pipe.change.notify_all()
+        for each in list(pipe.streams.values()):
+            if (first is None or each.stream.precedence <= first) and each.flags():
+                self._queue(each)
 
     def run(self, lead: Lead, now: float) -> None:
         """Look at everything that is queued; what is added meanwhile waits for the next turn."""
         self.gathering = not self.single_threaded
+        self.turn += 1
         queue = self.queue
         for _ in range(len(queue)):
             each = queue.popleft()
@@ -268,6 +274,8 @@ class Pipes:
             with pipe.lock:
                 pipe.transmit()
                 broken = pipe.broken
+            if pipe.reorder:
+                self._writable(pipe)
             if broken:
                 self._lose(pipe)
             elif not pipe.over:
@@ -347,10 +355,13 @@ class Pipes:
     def tick(self, now: float) -> None:
         """End pipes that take too long, or have been idle for too long."""
         settings = self._settings
+        gap, self._ticked = now - self._ticked, now
         for pipe in list(self.all):
             if pipe.phase is not PIPE:
                 del self.all[pipe]
                 continue
+            if pipe.behind:
+                self._leave_out(pipe, gap)
             rate = pipe.minimum_rate
             if rate is not None and rate.is_too_slow(now, pipe.moved):
                 pipe.reset_on_close()
@@ -363,6 +374,13 @@ class Pipes:
                 self._announce(pipe, now)
             elif not pipe.streams and now - pipe.since > settings.keepalive_timeout:
                 self._dismiss(pipe)
+
+    def _leave_out(self, pipe: Pipe, seconds: float) -> None:
+        """The time in which a response waits for others is not that of a slow client."""
+        with pipe.lock:
+            for each in pipe.behind:
+                if each.minimum_rate is not None and each.waits_for_others(at_once=False):
+                    each.minimum_rate.put_off(seconds)
 
     def _dismiss(self, pipe: Pipe) -> None:
         """Close a pipe on which nothing happens."""

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import re
+import threading
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
 import carboy
 from carboy import log_fields
+from carboy.gateway import for_application
+from carboy.gateway.wrapping import Bridged
 from carboy.net import listen_unix
 from carboy.server.exchange import ServerExchange
+from http2_client import http2, served_h2c
 from live_asgi import body, only_http, served_asgi, start
 from live_engine import served
 
@@ -293,3 +299,73 @@ def test_the_test_client_gives_each_request_an_id_of_its_own(kept: Kept) -> None
     first, second = client.get("/").text, client.get("/").text
     assert uuid.UUID(first).version == 7 and first != second
     assert kept.ids() == {first, second}
+
+
+def test_a_request_of_http_2_has_an_id_and_a_trace(app: carboy.Carboy, kept: Kept) -> None:
+    fields = [("x-request-id", "over-http2"), ("traceparent", PARENT)]
+    with served_h2c(app, request_id_response=True, **TRUSTED) as live, http2(live) as client:
+        for path in ("/", "/stream", "/async"):
+            reply = client.get(path, fields=fields)
+            assert reply.body == b"over-http2" and reply.headers["x-request-id"] == "over-http2"
+    assert kept.ids() == {"over-http2"} and f"|{TRACE}|" in kept.lines[0]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_the_log_records_of_a_websocket_have_the_id(kept: Kept, asynchronous: bool) -> None:
+    app = carboy.Carboy("websocket")
+
+    if asynchronous:
+
+        @app.websocket("/")
+        async def waits(ws: Any) -> None:
+            log.info("in the handler")
+            await ws.send(carboy.request.id)
+
+    else:
+
+        @app.websocket("/")
+        def handler(ws: Any) -> None:
+            log.info("in the handler")
+            ws.send(carboy.request.id)
+
+    with served(app) as live, connect(f"ws://127.0.0.1:{live.port}/") as client:
+        found = client.recv()
+    assert kept.ids() == {found}
+
+
+def test_a_thread_in_the_context_of_a_request_has_its_id(kept: Kept) -> None:
+    app = carboy.Carboy("threads")
+
+    def in_thread(run: Any) -> None:
+        thread = threading.Thread(target=run, args=(log.info, "in a thread"))
+        thread.start()
+        thread.join()
+
+    @app.get("/")
+    def view() -> str:
+        in_thread(contextvars.copy_context().run)
+        in_thread(carboy.copy_current_request_context(lambda function, text: function(text)))
+        return carboy.request_id()
+
+    with served(app) as live:
+        found = live.get().body.decode()
+    assert len(kept.records) == 2 and kept.ids() == {found}
+
+
+def test_middleware_between_wsgi_and_asgi_keeps_the_id(kept: Kept) -> None:
+    @only_http
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        log.info("in the application")
+        found = scope["extensions"]["carboy.request"]["id"] + " " + carboy.request_id()
+        await send(start())
+        await send(body(found.encode()))
+
+    bridged: Any = Bridged(inner, lambda wsgi, own: Wrapped(wsgi))
+    gateway: Any = for_application(bridged, "auto", "asyncio")
+    gateway.start()
+    try:
+        with served(bridged, gateway=gateway, **TRUSTED) as live:
+            assert live.get(**GIVEN).body == b"from-the-proxy:1 from-the-proxy:1"
+    finally:
+        gateway.stop(5)
+    assert len(kept.records) == 2 and kept.ids() == {"from-the-proxy:1"}

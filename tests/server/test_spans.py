@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
+from websockets.sync.client import connect
 
 import carboy
 from carboy.gateway import for_application
@@ -234,6 +236,39 @@ def test_the_error_of_an_asgi_application_is_recorded(traces: Tracing) -> None:
         assert live.get().status == 500
         (span,) = traces.all(1)
     assert span.attributes["error.type"] == "builtins.ZeroDivisionError"
+
+
+def test_the_error_that_starlette_raises_after_its_page_is_recorded(traces: Tracing) -> None:
+    from starlette.applications import Starlette
+    from starlette.routing import Route
+
+    async def fails(request: Any) -> Any:
+        raise ZeroDivisionError("no division")
+
+    with traces.served(Starlette(routes=[Route("/notes/{number}", fails)])) as live:
+        assert live.get("/notes/7").status == 500
+        (span,) = traces.all(1)
+    assert span.name == "GET /notes/{number}"
+    assert span.attributes["error.type"] == "builtins.ZeroDivisionError"
+    assert span.attributes["http.response.status_code"] == 500
+
+
+def test_a_websocket_is_a_span_that_lasts_as_long_as_it(traces: Tracing) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "websocket"
+        await receive()
+        await send({"type": "websocket.accept"})
+        with traces.own.start_as_current_span("message"):
+            found = scope["extensions"]["carboy.request"]["id"]
+            await send({"type": "websocket.send", "text": found})
+        await send({"type": "websocket.close"})
+
+    with traces.served(app) as live:
+        with connect(f"ws://127.0.0.1:{live.port}/") as client:
+            assert uuid.UUID(str(client.recv())).version == 7
+        child, span = traces.all(2)
+    assert child.parent.span_id == span.context.span_id
+    assert span.attributes["http.response.status_code"] == 101
 
 
 def test_a_client_that_leaves_ends_the_span(traces: Tracing) -> None:

@@ -163,6 +163,10 @@ class BridgedExchange:
 
     scope = property(None, _note_scope)  # for the route of the request
 
+    # Under other servers than Carboy's, there are none.
+    id = property(lambda self: self._inner.id)
+    trace = property(lambda self: self._inner.trace)
+
     def request_line(self) -> str:
         """The request line, for logs."""
         return self.head.request_line()

@@ -41,6 +41,8 @@ def log_late(exchange: ServerExchange, error: BaseException, gone: bool) -> None
 
     An error that only says that the client has gone is not logged.
     """
+    if exchange.span is not None:
+        exchange.failure = error
     line = exchange.request_line()
     if not gone:
         text = "The application failed after its response was complete: %s."

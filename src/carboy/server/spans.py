@@ -8,6 +8,7 @@ semantic conventions for HTTP server spans, and the time in the queue.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -118,13 +119,18 @@ class SpanLog:
     def __call__(self, record: Record) -> None:
         exchange, status = record[7], record[4]
         if exchange is not None and exchange.span is not None:
-            end(exchange, exchange.span, status)
+            now, loop = time.time_ns(), asyncio._get_running_loop()
+            if status >= 500 and loop is not None:
+                # Frameworks for ASGI send the page of an error, and raise the error after that.
+                loop.call_soon(end, exchange, exchange.span, status, now)
+            else:
+                end(exchange, exchange.span, status, now)
         if self._inner is not None:
             self._inner(record)
 
 
-def end(exchange: ServerExchange, span: trace.Span, status: int) -> None:
-    """End the span of a request; `status` is that of its response."""
+def end(exchange: ServerExchange, span: trace.Span, status: int, now: int) -> None:
+    """End the span of a request at `now` (nanoseconds); `status` is that of its response."""
     error, exchange.span, exchange.failure = exchange.failure, None, None
     if span.is_recording():
         route = route_of(exchange)
@@ -141,4 +147,4 @@ def end(exchange: ServerExchange, span: trace.Span, status: int) -> None:
             span.set_attribute("error.type", str(status))
         if error is not None or status >= 500:
             span.set_status(Status(StatusCode.ERROR, None if error is None else str(error)))
-    span.end()
+    span.end(now)

@@ -111,7 +111,9 @@ def test_every_file_that_is_named_exists(name: str) -> None:
 
 
 # Loggers, keys of the environ and of spans
-NAMES = {"carboy.error", "carboy.exchange", "carboy.queue_time", "carboy.slow"}
+NAMES = {
+    "carboy.error", "carboy.exchange", "carboy.queue_time", "carboy.route", "carboy.slow",
+}  # fmt: skip
 
 
 def test_every_module_that_is_named_exists() -> None:

@@ -15,6 +15,7 @@ from enum import Enum
 from functools import partial
 from typing import Any
 
+from carboy.net import tls_counts
 from carboy.net.certificate_error import CertificateError
 from carboy.net.certificates import generate_adhoc_ssl_context
 from carboy.net.stream import WantsWrite
@@ -150,6 +151,10 @@ class TlsStream:
             raise BlockingIOError from None
         except ssl.SSLWantWriteError:
             raise WantsWrite from None
+        except OSError:
+            tls_counts.failed()
+            raise
+        tls_counts.succeeded(self.sock.session_reused)
         # Read by the only thread that uses the TLS state. Others may ask for it later.
         self.facts = facts_of(self.sock)
         self.protocol = self.sock.selected_alpn_protocol()

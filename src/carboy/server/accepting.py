@@ -60,6 +60,7 @@ class Accepting:
         # Set by the thread that starts the engine, before it wakes the leader. By then, the
         # supervisor has been told. It kills a worker that is not ready, and requests would be lost.
         self.may_open = False
+        self.accepted = 0  # connections since the start
         self.due: list[int] = []  # listeners to look at when the turn has served the others
         self._asked = False  # another worker has left the next connection to this one
         self._passed_on = False
@@ -144,6 +145,7 @@ class Accepting:
                 self._newest = connection
                 self._row.cells[BUSY] = float(self._prompt)
         self._row.cells[CONNECTIONS] = len(self._connections)
+        self.accepted += taken
         return taken
 
     def admit_drained(self, now: float) -> None:

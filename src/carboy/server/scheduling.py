@@ -365,6 +365,7 @@ class Scheduler:
             self._drop(exchange, now)
             return
         self._warnings.refused()
+        exchange.refusal = "queue_timeout" if waited >= self._timeout else "queue_limit"
         retry = max(1, min(MOST_RETRY, math.ceil(waited)))
         headers = [*TEXT, ("Retry-After", str(retry))]
         self._responder.send_whole(exchange, UNAVAILABLE, headers, UNAVAILABLE_TEXT)

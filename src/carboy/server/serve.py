@@ -21,6 +21,7 @@ from carboy.server.beside_tls import HTTPS, redirects
 from carboy.server.bind import Address, from_host, parse_bind
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.machine import usable_cpus
+from carboy.server.metrics.totals import Totals
 from carboy.server.processes import child, load_check
 from carboy.server.processes.generations import Generations
 from carboy.server.processes.health import Health
@@ -215,7 +216,9 @@ def redirects_or_close(port: int, sockets: Sequence[socket.socket], backlog: int
 
 def supervise(worker: Worker) -> int:
     """Run as many worker processes as the plan says; returns the exit code."""
-    admin = SupervisorAdmin(open_admin(worker.plan.settings.operation), worker.served())
+    settings = worker.plan.settings
+    totals = Totals(settings.metrics.metrics_routes)
+    admin = SupervisorAdmin(open_admin(settings.operation), worker.served(), totals)
     code = supervisor_for(worker, admin).run()
     if code == 0:
         worker.announcer.stopped()

@@ -23,6 +23,7 @@ from carboy.server.admin.settings import AdminSettings
 from carboy.server.compression import Compression
 from carboy.server.http2.choice import Http2Choice
 from carboy.server.machine import usable_cpus
+from carboy.server.metrics.settings import MetricsSettings
 from carboy.server.observing import Observing
 from carboy.server.request_limits import RequestLimits
 from carboy.server.response_cache.setup import ResponseCache
@@ -413,6 +414,7 @@ class Settings:
     http2_limits: Http2Limits = field(default_factory=Http2Limits)
     operation: AdminSettings = field(default_factory=AdminSettings)
     observing: Observing = field(default_factory=Observing)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
 
     def __post_init__(self) -> None:
         check_values(self)
@@ -440,6 +442,7 @@ GROUPS: dict[str, tuple[type[Any], str]] = {
     "http2_limits": (Http2Limits, "http2_"),
     "operation": (AdminSettings, ""),
     "observing": (Observing, ""),
+    "metrics": (MetricsSettings, ""),
 }
 
 

@@ -198,6 +198,10 @@ class Streams:
         """How many exchanges have no thread yet."""
         return len(self._waiting)
 
+    def busy(self) -> int:
+        """How many threads are counted apart."""
+        return len(self._with_thread) + len(self._with_socket)
+
     def waiting(self) -> list[ServerExchange]:
         """Exchanges that have no thread yet, in their order."""
         return list(self._waiting)

@@ -24,6 +24,11 @@ class TakenSockets:
         self._warn_at = 0.0
         self._lock = threading.Lock()
 
+    @property
+    def count(self) -> int:
+        """How many are taken."""
+        return self._count
+
     def take(self) -> bool:
         """Count one more; returns False, and says so in the log, if that is too many."""
         with self._lock:

@@ -42,6 +42,7 @@ from carboy.net.tls import context_of, load_ssl_context, problem_of, wrapper
 from carboy.net.tls_alpn import offer
 from carboy.server.bind import BindError
 from carboy.server.http2.choice import Http2Choice
+from carboy.server.metrics.settings import MetricsSettings
 from carboy.server.processes.development import DevelopmentSupervisor
 from carboy.server.processes.template import Templates
 from carboy.server.processes.worker import Plan
@@ -157,7 +158,12 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
         run = f"{os.getpid()}-{time.time_ns()}"
         plan = Plan(
             addresses=(address,),
-            settings=Settings(graceful_timeout=GRACEFUL, idle_grace=0.0, trust=UNTOUCHED),
+            settings=Settings(
+                graceful_timeout=GRACEFUL,
+                idle_grace=0.0,
+                trust=UNTOUCHED,
+                metrics=MetricsSettings(metrics=False),  # there is no admin server
+            ),
             access_log_format="pretty",
             access_log_skip="/__carboy__/",  # requests of the tools, not of the application
             wrap=_wrap(options["cert"]),

@@ -61,7 +61,7 @@ class StaticGateway:
         self.wants_stream = inner.wants_stream
         self._caching = caching
         self._index = index
-        kept = Memory(memory)
+        self.memory = kept = Memory(memory)
         # The longest prefix first.
         search = sorted(folders, key=lambda each: -each.prefix.count("/"))
         self._folders = [(script_name(each.prefix), Files(each.path, kept)) for each in search]

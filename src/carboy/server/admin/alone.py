@@ -10,7 +10,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from carboy.net.threads import NoThread, start_thread
 from carboy.server.admin.answering import Answering
@@ -20,6 +21,7 @@ from carboy.server.admin.server import AdminServer
 from carboy.server.admin.table import all_paths
 from carboy.server.engine import Engine
 from carboy.server.machine import resident
+from carboy.server.metrics.totals import Totals
 from carboy.server.processes.messages import Message
 from carboy.server.scoreboard import Figure
 
@@ -31,6 +33,9 @@ PAUSE = 1.0  # seconds after a failure of the loop, which may fail again in the 
 
 class AloneOperations:
     """The Operations of a process that serves alone."""
+
+    metrics: Totals
+    restarts: Mapping[str, int] = MappingProxyType({})
 
     def __init__(
         self, engine: Engine, answering: Answering, served: Served, reload: Callable[[], object]
@@ -89,7 +94,8 @@ class AloneOperations:
 class AloneAdmin:
     """The admin server on a thread, from `start` to `stop`; without sockets there is none."""
 
-    def __init__(self, sockets: Sequence[AdminSocket], served: Served) -> None:
+    def __init__(self, sockets: Sequence[AdminSocket], served: Served, metrics: Totals) -> None:
+        self._metrics = metrics
         self._sockets = list(sockets)
         self._served = served
         self._over = threading.Event()
@@ -101,6 +107,7 @@ class AloneAdmin:
         if not self._sockets:
             return
         operations = AloneOperations(engine, answering, self._served, reload)
+        operations.metrics = self._metrics
         server = AdminServer(self._sockets, all_paths(), operations)
         operations.server = self._server = server
         thread = threading.Thread(

@@ -21,6 +21,7 @@ from typing import Any
 from carboy.server.admin.commands import Levels
 from carboy.server.admin.running import running_requests, thread_stacks
 from carboy.server.engine import Engine
+from carboy.server.metrics.worker import WorkerMetrics
 from carboy.server.processes.messages import Message, TooLarge
 
 log = logging.getLogger("carboy.error")
@@ -83,12 +84,14 @@ class Answering:
             self.cancelled.discard(number)
 
 
-def questions_of_a_worker(engine: Engine) -> Answering:
+def questions_of_a_worker(engine: Engine, metrics: WorkerMetrics | None) -> Answering:
     """All questions that a worker answers."""
     answering = Answering()
     answering.add("status", lambda message: status(engine))
     answering.add("stacks", lambda message: thread_stacks())
     answering.add("log-level", Levels().answer)
+    if metrics is not None:
+        answering.add("metrics", metrics.answer, takes_long=True)
     return answering
 
 

@@ -6,9 +6,11 @@ Below a supervisor this is supervised.py, without one alone.py.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from carboy.server.metrics.totals import Totals
 from carboy.server.processes.messages import Message
 from carboy.user_sockets import project
 
@@ -73,6 +75,13 @@ class WorkerFacts:
 
 class Operations(Protocol):
     """Called by the thread of the admin server only. No call blocks."""
+
+    metrics: Totals  # of all workers
+
+    @property
+    def restarts(self) -> Mapping[str, int]:
+        """Workers that were replaced, by reason."""
+        ...
 
     def about(self) -> About: ...
 

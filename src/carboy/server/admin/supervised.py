@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from carboy.server.admin.listening import AdminSocket, announce, close_all
@@ -14,6 +14,7 @@ from carboy.server.admin.questions import NEVER
 from carboy.server.admin.server import AdminServer
 from carboy.server.admin.table import all_paths
 from carboy.server.machine import resident
+from carboy.server.metrics.totals import Totals
 from carboy.server.processes import stacks
 from carboy.server.processes.generations import Member, State
 from carboy.server.processes.messages import Message
@@ -31,11 +32,16 @@ STATES = {State.STARTING: "starting", State.SERVING: "serving", State.STOPPING: 
 class SupervisedOperations:
     """The Operations of a supervisor."""
 
-    def __init__(self, supervisor: Supervisor, served: Served) -> None:
+    def __init__(self, supervisor: Supervisor, served: Served, metrics: Totals) -> None:
+        self.metrics = metrics
         self._supervisor = supervisor
         self._served = served
         self._started = time.time()
         self.levels: dict[str, str] = {}  # of loggers, as `carboy log-level` has set them
+
+    @property
+    def restarts(self) -> Mapping[str, int]:
+        return self._supervisor.restarts
 
     def about(self) -> About:
         generations = self._supervisor.generations
@@ -113,7 +119,13 @@ class SupervisedOperations:
 class SupervisorAdmin:
     """The admin server below a supervisor, from `start` to `stop`; none without sockets."""
 
-    def __init__(self, sockets: Sequence[AdminSocket] = (), served: Served | None = None) -> None:
+    def __init__(
+        self,
+        sockets: Sequence[AdminSocket] = (),
+        served: Served | None = None,
+        metrics: Totals | None = None,
+    ) -> None:
+        self.metrics = metrics or Totals()
         self._sockets = list(sockets)
         self._served = served or Served()
         self.server: AdminServer | None = None
@@ -122,7 +134,8 @@ class SupervisorAdmin:
     def start(self, supervisor: Supervisor) -> None:
         """Begin to answer."""
         if self._sockets:
-            self._operations = operations = SupervisedOperations(supervisor, self._served)
+            operations = SupervisedOperations(supervisor, self._served, self.metrics)
+            self._operations = operations
             self.server = AdminServer(self._sockets, all_paths(), operations)
             announce(self._sockets)
 
@@ -145,8 +158,13 @@ class SupervisorAdmin:
         if self._operations is not None:
             self._operations.tell_levels(worker)
 
+    def reported(self, worker: int, report: Message) -> None:
+        """A worker has reported what it has counted."""
+        self.metrics.add(worker, report)
+
     def ended(self, worker: int) -> None:
         """A worker has ended."""
+        self.metrics.ended(worker)
         if self.server is not None:
             self.server.questions.ended(worker)
 

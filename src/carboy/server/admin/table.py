@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from carboy.server.admin import commands, stacks, status
-from carboy.server.admin.paths import Paths
+from carboy.server.admin.paths import Access, Paths
+from carboy.server.metrics import page
 
 
 def all_paths() -> Paths:
@@ -16,4 +17,5 @@ def all_paths() -> Paths:
     paths.add("POST", "/scale", commands.scale)
     paths.add("POST", "/drain", commands.drain)
     paths.add("POST", "/log-level", commands.log_level)
+    paths.add("GET", "/metrics", page.metrics, Access.LOOPBACK)
     return paths

@@ -66,6 +66,7 @@ class Pipes:
         self.clock = time.monotonic
         self.single_threaded = settings.threads == 1
         self.all: dict[Pipe, None] = {}
+        self.opened = 0  # since the start
         # Connections of requests to look at, and pipes with more input than one turn reads.
         self.queue: deque[StreamConnection | Pipe] = deque()
         self.dirty: deque[Pipe] = deque()  # pipes with something to send or to end
@@ -120,6 +121,7 @@ class Pipes:
         self._connections[connection.fd] = pipe
         connection.phase = CLOSED  # the pipe has taken its place
         self.all[pipe] = None
+        self.opened += 1
         pipe.announce_at = now + settings.idle_grace
         self._receive(pipe, rest, now)
         return True

@@ -30,6 +30,8 @@ class NoPipes:
     def __init__(self) -> None:
         self.queue: deque[Any] = deque()
         self.dirty: deque[Any] = deque()
+        self.all: dict[Any, None] = {}
+        self.opened = 0
         self.run = self.finish_turn = self.serve = self.tick = self.stop = _nothing
 
     def take(self, connection: Connection, data: bytes) -> bool:

@@ -334,6 +334,11 @@ class Channel:
 _channels: weakref.WeakSet[Channel] = weakref.WeakSet()
 
 
+def lost_lines() -> int:
+    """How many lines the channels of this process have lost."""
+    return sum(channel.lost_in_total for channel in list(_channels))
+
+
 def could_not_be_written(problem: Exception) -> bytes:
     """The line that replaces one that could not be formatted or handled."""
     text = f"carboy: a log line could not be written: {problem!r}.\n"

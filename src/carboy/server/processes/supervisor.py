@@ -360,6 +360,8 @@ class Supervisor:
         for message in link.take_messages():
             if "answer" in message:
                 self._admin.answered(worker, message)
+            elif "metrics" in message:
+                self._admin.reported(worker, message["metrics"])
             else:
                 self._reported(worker, message)
 

@@ -39,7 +39,9 @@ from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.logs.formats import check_format
 from carboy.server.logs.writer import Writer
 from carboy.server.machine import usable_cpus
+from carboy.server.metrics.totals import Totals
 from carboy.server.processes import stacks
+from carboy.server.processes.counting import Counting
 from carboy.server.processes.forced_exit import ForcedExit
 from carboy.server.processes.generations import KILL_DELAY
 from carboy.server.processes.heartbeat import Heartbeat
@@ -59,7 +61,6 @@ from carboy.server.signals import (
     start_thread,
 )
 from carboy.server.static_files import with_static_files
-from carboy.server.tally import Access, counted
 from carboy.server.tracing import traced
 
 if TYPE_CHECKING:
@@ -124,10 +125,6 @@ class Plan:
         """ "https" under TLS, else "http"."""
         return "http" if self.tls is None and self.wrap is None else "https"
 
-    def counts_requests(self) -> bool:
-        """Whether the supervisor wants to know the number of requests of each worker."""
-        return self.settings.worker_limits.counts_requests()
-
     def is_supervised(self) -> bool:
         """Whether other processes than this one serve."""
         return self.workers > 1 or (self.supervisor and hasattr(os, "fork"))
@@ -172,6 +169,8 @@ class Worker:
         self._terminal = Terminal()
         self._logs: Logs | None = None
         self._admin: AloneAdmin | None = None
+        totals = Totals(plan.settings.metrics.metrics_routes)
+        self._counting = Counting(plan.settings, totals)
         self._engine: Engine | None = None  # None: the application is still being loaded
         self._stop_gateway: Callable[[float], None] | None = None
         self._hung_up_early = False  # SIGHUP arrived before the application was loaded
@@ -179,7 +178,8 @@ class Worker:
     def run_alone(self) -> int:
         """Serve without a supervisor; returns the exit code."""
         stay = self.plan.ends_process
-        admin = AloneAdmin(open_admin(self.plan.settings.operation), self.served())
+        settings = self.plan.settings
+        admin = AloneAdmin(open_admin(settings.operation), self.served(), self._counting.totals)
         try:
             return self._run_alone(admin, stay)
         finally:
@@ -203,7 +203,8 @@ class Worker:
                 watchdog = systemd.Watchdog()
                 if watchdog.timeout:
                     Heartbeat(engine, beat_interval(watchdog.timeout), watchdog).start()
-                admin.start(engine, questions_of_a_worker(engine), self._load_check.ask)
+                questions = questions_of_a_worker(engine, self._counting.metrics)
+                admin.start(engine, questions, self._load_check.ask)
                 if self._hung_up_early:
                     self._load_check.ask()
                 self._serve(engine, logs)
@@ -239,7 +240,7 @@ class Worker:
     def _attend(self, engine: Engine, link: SupervisorLink) -> None:
         """Start the threads that hear the supervisor and show it that this worker is alive."""
         timeout = self.plan.settings.graceful_timeout + KILL_DELAY
-        link.ask = questions_of_a_worker(engine).take
+        link.ask = questions_of_a_worker(engine, self._counting.metrics).take
         link.crashed = lambda crash: self.hooks.run_and_log(Hook.WORKER_CRASH, Crash(**crash))
         link.attend(lambda: engine.stop(listeners=ListenerPolicy.DRAIN), timeout)
         if link.beat:
@@ -258,11 +259,9 @@ class Worker:
             logs.close()
             raise LoadError(str(problem)) from None
         logs.attach()
-        limits = self.plan.settings.worker_limits
-        access: Access | None = logs.access
-        if link is not None:
-            access = counted(link.row, access, self.plan.counts_requests(), limits.max_memory)
-        gateway, access = traced(gateway, access, self.plan.settings.observing)
+        self._counting.begin(link, logs.access)
+        observing = self.plan.settings.observing
+        gateway, access = traced(gateway, self._counting.access, observing)
         self._engine = engine = Engine(
             gateway,
             [each for each in self.sockets if not redirects(each)],
@@ -274,6 +273,7 @@ class Worker:
             shown=link.in_flight if link else None,
             trace=self.plan.trace,
         )
+        self._counting.start(engine, gateway)
         return engine, logs
 
     def load_failure(self) -> str | None:
@@ -353,7 +353,9 @@ class Worker:
         plan = self.plan
         beside = None
         if plan.tls is not None:
-            beside = BesideTls(plan.tls, self.sockets, plan.settings, logs.access, plan.acme)
+            beside = BesideTls(
+                plan.tls, self.sockets, plan.settings, self._counting.access, plan.acme
+            )
         try:
             if beside is not None:
                 beside.start()
@@ -370,6 +372,7 @@ class Worker:
             self.hooks.run_and_log(Hook.WORKER_STOP)
             if self._stop_gateway is not None:
                 self._stop_gateway(engine.stopping.seconds_left())
+            self._counting.stop()
             logs.close(ends=ends)
 
     # --- signals

@@ -104,7 +104,7 @@ def test_responses_that_are_of_use_in_parts_share_the_connection(
         made.finish()
 
 
-def test_a_more_urgent_response_goes_before_one_that_has_begun(tmp_path: Path) -> None:
+def test_a_more_urgent_response_overtakes_one_that_has_begun(tmp_path: Path) -> None:
     with order(tmp_path, "u=5, i", "u=1", "u=3") as made:
         rest = LARGE - made.sizes()[1]
         assert made.more(rest) == [0, rest, 0]

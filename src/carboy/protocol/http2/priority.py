@@ -20,7 +20,7 @@ class Priority(NamedTuple):
 
 
 # Of a client that says nothing. Responses share the connection then, as before RFC 9218: one that
-# is endless would keep the others waiting for ever.
+# is endless would never let the others be sent.
 UNKNOWN = Priority(incremental=True)
 
 

@@ -89,7 +89,7 @@ class Pipe(Connection):
     def first(self, at_once: bool = True) -> Precedence | None:
         """The precedence of the responses that go on; None: there is no order.
 
-        Without `at_once`, also while the window of the connection is closed.
+        Without `at_once`, the window of the connection may be closed.
         """
         if not self.behind or self.pipes.single_threaded:  # the only thread sends its own response
             return None

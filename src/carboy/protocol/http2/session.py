@@ -438,7 +438,8 @@ class Session:
         if not stream.closed:
             stream.reset = True
             stream.received.clear()
-            self.sender.reset(stream.id, code)
+            if not self.failed:  # the GOAWAY has said it for all streams
+                self.sender.reset(stream.id, code)
             self._close(stream, How.RESET_BY_SERVER)
 
     def forget(self, stream: Stream) -> None:

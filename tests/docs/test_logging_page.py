@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from carboy import log_fields
+from carboy.server.logs.atoms import NAMES
 from documented import Page, plan_of
 from live_engine import served
 
@@ -37,6 +38,11 @@ def test_log_records_have_the_id(capsys: pytest.CaptureFixture[str]) -> None:
     with served(program("named.py"), trusted_proxies=("127.0.0.1",)) as live:
         live.get(**{"X-Request-ID": "report-4711"})
     assert "INFO report-4711 A page was asked for.\n" in capsys.readouterr().err
+
+
+def test_every_field_of_a_format_is_explained() -> None:
+    table = PAGE.text.partition("### Fields")[2].partition("### Fewer lines")[0]
+    assert [name for name in NAMES if f"`{name}`" not in table] == []
 
 
 @pytest.mark.parametrize("command", PAGE.commands)

@@ -9,6 +9,7 @@ import re
 import threading
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from carboy.server.exchange import ServerExchange
 from http2_client import http2, served_h2c
 from live_asgi import body, only_http, served_asgi, start
 from live_engine import served
+from running import Running
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PARENT = f"00-{TRACE}-{SPAN}-01"
@@ -369,3 +371,31 @@ def test_middleware_between_wsgi_and_asgi_keeps_the_id(kept: Kept) -> None:
     finally:
         gateway.stop(5)
     assert len(kept.records) == 2 and kept.ids() == {"from-the-proxy:1"}
+
+
+LOGGING = """
+import logging
+from carboy import Carboy
+
+logging.basicConfig(format="[%(request_id)s] %(message)s", level="INFO")
+logging.info("imported")
+app = Carboy(__name__)
+
+@app.get("/")
+def index():
+    logging.info("in the view")
+    return "Hello"
+"""
+
+
+@pytest.mark.parametrize("option", ["--no-preload", "--preload"])
+def test_a_format_with_the_id_works_while_the_application_is_loaded(
+    tmp_path: Path, option: str
+) -> None:
+    (tmp_path / "hello.py").write_text(LOGGING)
+    with Running("run", "hello", "-p", "0", option, cwd=tmp_path) as server:
+        assert server.get()[0] == 200
+        server.line("[-] imported")
+        assert re.match(r"\[[0-9a-f-]{36}\] ", server.line("in the view"))
+        assert server.stop() == 0
+        assert "Logging error" not in server.text()

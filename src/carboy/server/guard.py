@@ -52,9 +52,9 @@ from typing import Any
 from carboy.gateway.interface import ANSWERED, LATER, Answer, Gateway
 from carboy.server.connection import ClientGone
 from carboy.server.exchange import Headers, ServerExchange
+from carboy.server.identity import log_about
 from carboy.time_limits import RequestTimeout, TimeLimit, shielded
 
-log = logging.getLogger("carboy.error")
 PACKAGE = Path(__file__).resolve().parents[1]
 # Frames in these folders of the package are the server's.
 SERVER = tuple(f"{PACKAGE / name}{os.sep}" for name in ("server", "net", "protocol"))
@@ -194,7 +194,9 @@ def _drop(exchange: ServerExchange, answer: Answer, error: BaseException | None)
         except BaseException as failure:
             error = error or failure
     if isinstance(error, Exception) and not isinstance(error, (ClientGone, ConnectionError)):
-        log.error(
+        log_about(
+            exchange,
+            logging.ERROR,
             "The application failed after its time limit: %s.",
             exchange.request_line(),
             exc_info=error,

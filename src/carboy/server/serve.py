@@ -12,6 +12,7 @@ from typing import Any
 
 from carboy.acme.settings import acme_settings
 from carboy.gateway import interface_of
+from carboy.log_fields import install
 from carboy.net.listener import Listener
 from carboy.server import bind as binding
 from carboy.server import descriptors, signals
@@ -164,6 +165,7 @@ def start(plan: Plan, load: Load, announcer: Announcer | None = None) -> int:
     Each worker below a supervisor calls `load` itself, so that new workers run new code.
     """
     announcer = announcer or LogAnnouncer()
+    install()  # also where the application is loaded before workers are forked
     descriptors.open_standard()
     descriptors.raise_limit(plan.settings.connections)
     if plan.umask is not None:

@@ -49,6 +49,7 @@ from carboy.server.guard import (
     stack_of,
     stack_of_task,
 )
+from carboy.server.identity import log_about
 from carboy.server.queueing import reserve_of
 from carboy.server.request_body import BodyStream
 from carboy.server.scoreboard import Figure
@@ -247,7 +248,9 @@ class TimeLimits:
     def _log(
         self, exchange: ServerExchange, limit: TimeLimit, now: float, stack: str, cut: bool = False
     ) -> None:
-        log.error(
+        log_about(
+            exchange,
+            logging.ERROR,
             "%s is over its time limit of %g s%s, after %.1f s%s. %s:\n%s",
             exchange.request_line(),
             limit.seconds,
@@ -284,7 +287,9 @@ class TimeLimits:
 
     def _log_stuck(self, exchange: ServerExchange, overdue: Overdue, now: float) -> None:
         stack = stack_of(thread_frames().get(exchange.thread))
-        log.error(
+        log_about(
+            exchange,
+            logging.ERROR,
             "%s has not ended %.1f s after its time limit of %g s%s. Its thread is stuck:\n%s",
             exchange.request_line(),
             now - overdue.at,

@@ -38,7 +38,8 @@ class Exchange:
         self.route = "/a/<name>"
         self.id = "an-id"
         self.scheme = "https"
-        self.queued_at, self.began, self.arrived = 10.0, 10.25, 0.0
+
+    queued_seconds = 0.25
 
     def environ(self) -> dict[str, Any]:
         return {"SERVER_NAME": "shop", "wsgi.url_scheme": "https"}

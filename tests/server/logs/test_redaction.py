@@ -53,7 +53,7 @@ def test_all_formats_are_without_the_values_also_in_the_referer() -> None:
     class Exchange:
         response_fields = [("Location", "/b?token=SECRET")]
         id = trace = ""
-        queued_at = 0.0
+        queued_seconds = 0.0
 
         def environ(self) -> dict[str, str]:
             return {"QUERY_STRING": "token=SECRET"}

@@ -21,13 +21,14 @@ from running import Running
 class Exchange:
     route = "/notes/<name>"
     id = "an-id"
-    queued_at, began, arrived = 10.0, 10.25, 0.0
 
     def __init__(self, kind: str = "text/plain") -> None:
         from carboy.trace_context import TraceContext
 
         self.trace = TraceContext("1" * 32, "2" * 16)
         self.response_fields = [("Content-Type", kind)]
+
+    queued_seconds = 0.25
 
 
 def record(seconds: float, path: str = "/notes/a", status: int = 200, **more: Any) -> Record:

@@ -125,11 +125,8 @@ def route_of(exchange: ServerExchange | None) -> str:
 
 
 def queue_seconds(exchange: ServerExchange | None) -> float:
-    """The seconds that a request has waited for a thread."""
-    if exchange is None or not exchange.queued_at:
-        return 0.0
-    began = exchange.arrived or exchange.began
-    return max(0.0, began - exchange.queued_at)
+    """The seconds that a request has waited for a thread, here and in front of the server."""
+    return 0.0 if exchange is None else exchange.queued_seconds
 
 
 @lru_cache(maxsize=4)

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from carboy.cli import run
 from carboy.cli.main import make_group
-from carboy.server.processes.worker import Plan
+from carboy.server.processes.plan import Plan
 
 DOCS = Path(__file__).parents[1] / "docs"
 

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from carboy.cli import config, run
 from carboy.cli.main import make_group
 from carboy.cli.options import listening, names_of, tuning
-from carboy.server.processes.worker import Plan
+from carboy.server.processes.plan import Plan
 from carboy.server.settings import names_of_settings
 from running import PATIENCE, PLATFORM, Running, die_with_parent
 

@@ -22,7 +22,7 @@ from carboy.acme.settings import acme_settings
 from carboy.cli import banner
 from carboy.cli.main import make_group
 from carboy.net.listener import listen_tcp
-from carboy.server.processes.worker import Plan
+from carboy.server.processes.plan import Plan
 from carboy.server.serve import plain_listeners
 from carboy.server.settings import Settings
 from carboy.server.tls_setup import tls_server

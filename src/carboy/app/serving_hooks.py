@@ -10,7 +10,7 @@ may wait.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 from carboy.app.plan import is_coroutine_function, is_generator_function
 from carboy.app.registry import setupmethod
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 ASGI = Callable[[Any, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Any]
+
+
+class ReadyCheck(NamedTuple):
+    """A check of `@app.ready`."""
+
+    name: str
+    timeout: float  # seconds
+    call: Callable[[], Any]
 
 
 class ServingHooks:
@@ -61,6 +69,47 @@ class ServingHooks:
         """Call `f()` once in each worker after its last request."""
         self.after_serving_funcs.append(f)
         return f
+
+    @cached_property
+    def ready_check_funcs(self) -> list[ReadyCheck]:
+        """The checks of `@app.ready`."""
+        return []
+
+    @overload
+    def ready(self, f: F) -> F: ...
+
+    @overload
+    def ready(self, f: None = None, *, timeout: float = 5.0) -> Callable[[F], F]: ...
+
+    @setupmethod
+    def ready(self, f: F | None = None, *, timeout: float = 5.0) -> F | Callable[[F], F]:
+        """Have `f()` say whether a worker is ready for requests: `@app.ready`.
+
+        It says no by an exception, by False, or by a text that says why. The server calls it every
+        two seconds on a thread of its own, within an application context. A call that takes longer
+        than `timeout` seconds counts as no.
+        """
+        if not timeout > 0:
+            raise ValueError(f"The timeout must be a positive number of seconds, not {timeout!r}.")
+
+        def add(f: F) -> F:
+            self.ready_check_funcs.append(ReadyCheck(getattr(f, "__name__", _name(f)), timeout, f))
+            return f
+
+        return add if f is None else add(f)
+
+    def direct_ready_checks(self) -> list[ReadyCheck]:
+        """Name, time limit and function of each check, for a server."""
+        return [each._replace(call=self._in_context(each.call)) for each in self.ready_check_funcs]
+
+    def _in_context(self, f: Callable[[], Any]) -> Callable[[], Any]:
+        app: Any = self
+
+        def call() -> Any:
+            with app.app_context():
+                return app.ensure_sync(f)()
+
+        return call
 
     async def startup(self) -> None:
         """Run what comes before serving. Servers do this; call it under other servers."""

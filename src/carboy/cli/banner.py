@@ -13,7 +13,7 @@ from carboy import __version__
 from carboy.server.beside_tls import HTTPS, https_port
 from carboy.server.bind import group_name, url
 from carboy.server.logs.output import Output, colours_wanted, standard
-from carboy.server.processes.worker import Plan
+from carboy.server.processes.plan import Plan
 from carboy.server.trusted_proxies import TrustedProxies
 
 # A carboy: a bottle with a narrow neck and round shoulders.

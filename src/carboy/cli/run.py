@@ -24,8 +24,8 @@ from carboy.cli.options import SectionedCommand, listening, option, tuning
 from carboy.cli.process_options import hooks_module
 from carboy.net.certificate_error import CertificateError
 from carboy.server.bind import Address, BindError
+from carboy.server.processes.plan import Plan
 from carboy.server.processes.start_methods import CannotFork
-from carboy.server.processes.worker import Plan
 from carboy.server.serve import addresses, count_workers, start
 from carboy.server.setting import APPLICATION
 from carboy.server.settings import Settings, with_values

@@ -8,7 +8,7 @@ the kind that the server has chosen.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from carboy.gateway.interface import StartFailed
@@ -64,6 +64,12 @@ def lifespan_of(app: Any) -> Any:
     """The ASGI lifespan of a Carboy application, which may be inside middleware; or None."""
     found = carboy_application(app)
     return None if found is None else found.direct_lifespan()
+
+
+def ready_checks_of(app: Any) -> list[tuple[str, float, Callable[[], Any]]]:
+    """Name, time limit and function of each `@app.ready` of a Carboy application."""
+    found = carboy_application(app)
+    return [] if found is None else list(found.direct_ready_checks())
 
 
 def carboy_application(app: Any) -> Any:

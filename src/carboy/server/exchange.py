@@ -75,6 +75,7 @@ class ServerExchange:
     match: Any = None
     root_path = ""  # the prefix of a mounted application (gateway/mounts.py)
     refused = False  # gateway/entrance.py
+    probe: Any = None  # what answers it, without the application (server/probes.py)
     outer_path = ""  # the first part of `root_path`, if the path of the request is without it
     prefix_size = 0  # characters of the prefix of a mount in the path of the request
     served_by: Any = None  # its gateway

@@ -26,13 +26,14 @@ from carboy.server.metrics.totals import Totals
 from carboy.server.processes import child, load_check
 from carboy.server.processes.generations import Generations
 from carboy.server.processes.health import Health
+from carboy.server.processes.plan import Plan
 from carboy.server.processes.preload import Preload
 from carboy.server.processes.relay import SupervisorRelay, export
 from carboy.server.processes.rollout import Rollout
 from carboy.server.processes.start_methods import Fork
 from carboy.server.processes.supervisor import Supervisor
 from carboy.server.processes.wear import Wear
-from carboy.server.processes.worker import Announcer, Load, Plan, Worker
+from carboy.server.processes.worker import Announcer, Load, Worker
 from carboy.server.settings import Settings, with_values
 from carboy.server.tls_setup import tls_fields
 
@@ -248,6 +249,7 @@ def supervisor_for(worker: Worker, admin: SupervisorAdmin | None = None) -> Supe
         wear=Wear(settings.worker_limits, log.warning),
         admin=admin,
         rollout=Rollout(generations, settings.worker_limits.canary, preload),
+        drain_delay=settings.operation.drain_delay,
         on_replace=lambda: plan.tls and plan.tls.reload(),
     )
 

@@ -28,7 +28,8 @@ from carboy.server.http2.choice import Http2Choice
 from carboy.server.listening import ListenerPolicy, Wrap
 from carboy.server.logs import Logs
 from carboy.server.logs.facts import Record
-from carboy.server.processes.worker import Plan, Worker
+from carboy.server.processes.plan import Plan
+from carboy.server.processes.worker import Worker
 from carboy.server.serve import Silent, supervisor_for
 from carboy.server.settings import Settings
 from carboy.server.signals import STOP, Handlers, in_main_thread

@@ -24,7 +24,8 @@ from carboy.net.certificate_error import CertificateError
 from carboy.server.beside_tls import HTTPS
 from carboy.server.bind import Address, BindError, SocketFile, from_host, parse_bind
 from carboy.server.processes import load_check
-from carboy.server.processes.worker import Plan, Worker
+from carboy.server.processes.plan import Plan
+from carboy.server.processes.worker import Worker
 from carboy.server.serve import HOST, HTTP, PORT, LogAnnouncer
 from carboy.server.settings import Settings, names_of_settings, with_values
 from carboy.server.signals import hold

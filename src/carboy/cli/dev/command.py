@@ -44,8 +44,8 @@ from carboy.server.bind import BindError
 from carboy.server.http2.choice import Http2Choice
 from carboy.server.metrics.settings import MetricsSettings
 from carboy.server.processes.development import DevelopmentSupervisor
+from carboy.server.processes.plan import Plan
 from carboy.server.processes.template import Templates
-from carboy.server.processes.worker import Plan
 from carboy.server.setting import CHANNELS
 from carboy.server.settings import Settings
 from carboy.server.trust import UNTOUCHED

@@ -20,7 +20,8 @@ from carboy.gateway import Mounts
 from carboy.server.processes import preloading
 from carboy.server.processes.link import SupervisorLink
 from carboy.server.processes.messages import Message
-from carboy.server.processes.worker import LoadError, Plan, Worker
+from carboy.server.processes.plan import Plan
+from carboy.server.processes.worker import LoadError, Worker
 from carboy.server.serve import Silent
 
 

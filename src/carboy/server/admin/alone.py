@@ -23,6 +23,7 @@ from carboy.server.engine import Engine
 from carboy.server.machine import resident
 from carboy.server.metrics.totals import Totals
 from carboy.server.processes.messages import Message
+from carboy.server.readiness import Readiness
 from carboy.server.scoreboard import Figure
 
 log = logging.getLogger("carboy.error")
@@ -38,8 +39,14 @@ class AloneOperations:
     restarts: Mapping[str, int] = MappingProxyType({})
 
     def __init__(
-        self, engine: Engine, answering: Answering, served: Served, reload: Callable[[], object]
+        self,
+        engine: Engine,
+        answering: Answering,
+        served: Served,
+        reload: Callable[[], object],
+        readiness: Readiness,
     ) -> None:
+        self._readiness = readiness
         self._engine = engine
         self._reload = reload
         self._answering = answering
@@ -50,7 +57,10 @@ class AloneOperations:
 
     def about(self) -> About:
         stopping = self._engine.stopping.asked is not None
-        return self._served.about(started=self._started, supervised=False, stopping=stopping)
+        return self._served.about(
+            started=self._started, supervised=False, stopping=stopping,
+            draining=self._readiness.draining,
+        )  # fmt: skip
 
     def workers(self) -> list[WorkerFacts]:
         engine = self._engine
@@ -102,11 +112,17 @@ class AloneAdmin:
         self._thread: threading.Thread | None = None
         self._server: AdminServer | None = None
 
-    def start(self, engine: Engine, answering: Answering, reload: Callable[[], object]) -> None:
+    def start(
+        self,
+        engine: Engine,
+        answering: Answering,
+        reload: Callable[[], object],
+        readiness: Readiness,
+    ) -> None:
         """Begin to answer. If no thread can be started, there is no admin server."""
         if not self._sockets:
             return
-        operations = AloneOperations(engine, answering, self._served, reload)
+        operations = AloneOperations(engine, answering, self._served, reload, readiness)
         operations.metrics = self._metrics
         server = AdminServer(self._sockets, all_paths(), operations)
         operations.server = self._server = server

@@ -23,6 +23,7 @@ from carboy.server.admin.running import running_requests, thread_stacks
 from carboy.server.engine import Engine
 from carboy.server.metrics.worker import WorkerMetrics
 from carboy.server.processes.messages import Message, TooLarge
+from carboy.server.readiness import Readiness
 
 log = logging.getLogger("carboy.error")
 
@@ -84,7 +85,9 @@ class Answering:
             self.cancelled.discard(number)
 
 
-def questions_of_a_worker(engine: Engine, metrics: WorkerMetrics | None) -> Answering:
+def questions_of_a_worker(
+    engine: Engine, metrics: WorkerMetrics | None, readiness: Readiness
+) -> Answering:
     """All questions that a worker answers."""
     answering = Answering()
     answering.add("status", lambda message: status(engine))
@@ -92,6 +95,8 @@ def questions_of_a_worker(engine: Engine, metrics: WorkerMetrics | None) -> Answ
     answering.add("log-level", Levels().answer)
     if metrics is not None:
         answering.add("metrics", metrics.answer, takes_long=True)
+    answering.add("ready", lambda message: readiness.reasons())
+    answering.add("drain", lambda message: setattr(readiness, "draining", True))
     return answering
 
 

@@ -27,6 +27,7 @@ class About:
     supervised: bool
     target: int  # number of workers there should be
     stopping: bool
+    draining: bool  # it stops soon, and is not ready (--drain-delay)
     reloading: bool
     ever_ready: bool
     reloads: int  # since the start
@@ -45,7 +46,7 @@ class Served:
     def about(
         self, *, started: float, supervised: bool, target: int = 1, stopping: bool = False,
         reloading: bool = False, ever_ready: bool = True, reloads: int = 0,
-        failed_reloads: int = 0,
+        failed_reloads: int = 0, draining: bool = False,
     ) -> About:  # fmt: skip
         """The server with this state."""
         return About(
@@ -53,6 +54,7 @@ class Served:
             pid=os.getpid(), threads=self.threads, started=started, supervised=supervised,
             target=target, stopping=stopping, reloading=reloading, ever_ready=ever_ready,
             reloads=reloads, failed_reloads=failed_reloads,
+            draining=draining,
         )  # fmt: skip
 
 

@@ -21,9 +21,37 @@ class AdminSettings:
         shown="a unix socket in a folder of the user",
     )
 
+    livez: str = setting(
+        "",
+        "path",
+        "Path at which the server itself says that it is alive, such as /livez.",
+        ADMIN,
+        shown="none",
+    )
+    readyz: str = setting(
+        "",
+        "path",
+        "Path at which the server itself says whether it is ready for requests, such as /readyz.",
+        ADMIN,
+        shown="none",
+    )
+    drain_delay: float = setting(
+        0.0,
+        "seconds",
+        "Time between SIGTERM and the stop. Meanwhile the server serves and says that it is not"
+        " ready.",
+        ADMIN,
+    )
+
     def __post_init__(self) -> None:
         check_values(self)
         self.places()
+        for name in ("livez", "readyz"):
+            path = getattr(self, name)
+            if path and (not path.startswith("/") or not path.isascii() or not path.isprintable()):
+                raise ValueError(f"--{name} {path!r} is not a path. Use one such as /{name}.")
+        if self.livez and self.livez == self.readyz:
+            raise ValueError("--livez and --readyz must be different paths.")
 
     @property
     def wanted(self) -> bool:

@@ -37,6 +37,8 @@ def described(about: About) -> dict[str, Any]:
 def _state(about: About) -> str:
     if about.stopping:
         return "stopping"
+    if about.draining:
+        return "about to stop"
     return "serving" if about.ever_ready else "starting"
 
 

@@ -54,6 +54,7 @@ class SupervisedOperations:
             ever_ready=generations.ever_ready,
             reloads=generations.generation,
             failed_reloads=generations.failed_reloads,
+            draining=self._supervisor.drain_delay.active,
         )
 
     def workers(self) -> list[WorkerFacts]:

@@ -29,7 +29,7 @@ from carboy.server.logs.standard_streams import StandardStreams
 from carboy.server.logs.writer import CLOSING, Writer
 
 if TYPE_CHECKING:
-    from carboy.server.processes.worker import Plan
+    from carboy.server.processes.plan import Plan
 
 
 class Logs:

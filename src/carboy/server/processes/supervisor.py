@@ -29,6 +29,7 @@ from carboy.server.admin.server import AdminServer
 from carboy.server.admin.supervised import SupervisorAdmin
 from carboy.server.listening import ListenerShutdown
 from carboy.server.logs.error_log import ERROR_LOGGER, DirectErrorHandler, ErrorLog
+from carboy.server.processes.drain_delay import DrainDelay
 from carboy.server.processes.generations import Do, Generations, Member, State
 from carboy.server.processes.health import Health, log_stacks_of
 from carboy.server.processes.link import LEAVES, READY, WorkerLink
@@ -80,6 +81,7 @@ class Supervisor:
         wear: Wear | None = None,
         admin: SupervisorAdmin | None = None,
         rollout: Rollout | None = None,
+        drain_delay: float = 0.0,
     ) -> None:
         self.start_method = start_method
         self.generations = generations
@@ -105,6 +107,7 @@ class Supervisor:
         # max_requests, max_lifetime, max_memory.
         self.restarts: Counter[str] = Counter()
         self._admin = admin or SupervisorAdmin()
+        self.drain_delay = DrainDelay(drain_delay)
         self._code = 0
 
     def stop(self, graceful: bool = True) -> None:
@@ -146,6 +149,8 @@ class Supervisor:
         """Carry out the decisions and wait for an event; returns False at the end."""
         self._hear_workers()
         now = time.monotonic()
+        if self.drain_delay.is_over(now):
+            self._stop()
         if not self._rollout.look(self._serving(), now):
             self._code = 1
             self._stop()
@@ -200,6 +205,7 @@ class Supervisor:
         if self._relay is not None:
             wake_at = min(wake_at, self._relay.look(now))
         wake_at = min(wake_at, self._admin.look(now), self._wear.wake_at, self._rollout.wake_at())
+        wake_at = min(wake_at, self.drain_delay.ends)
         wake_at = min(wake_at, self.health.wake_at(self._serving(), now))
         timeout = None if wake_at == NEVER else max(0.0, wake_at - now)
         if not signals.in_main_thread():
@@ -242,6 +248,8 @@ class Supervisor:
         if number == signal.SIGQUIT or self._interrupts.count > 1:
             self._code = 128 + number
             self._end_at_once()
+        elif number == signal.SIGTERM and self._delays_stop():
+            pass
         elif number in signals.STOP or (number == signal.SIGHUP and self._terminal.has_gone()):
             self._stop()
         elif number == signal.SIGHUP:
@@ -275,6 +283,12 @@ class Supervisor:
         systemd.notify_reloading()
         self._on_replace()
         self._rollout.reload(time.monotonic())
+
+    def _delays_stop(self) -> bool:
+        """Begin the time before a stop in which the server is not ready, if there is one."""
+        if self.generations.stopping or not self._was_ready:
+            return False
+        return self.drain_delay.begin(time.monotonic(), self.links.values(), announce=True)
 
     def _stop(self) -> None:
         if not self.generations.stopping:
@@ -346,6 +360,8 @@ class Supervisor:
             self.generations.ready(worker)
             self._admin.ready(worker)
             self._rollout.ready(worker, self._serving(), time.monotonic())
+            if self.drain_delay.active:
+                link.tell(ask="drain", id=0)
             self._ready(worker)
             self._tell_of_crashes()
         told = LEAVES in received and self.generations.leaves(worker, time.monotonic())

@@ -14,11 +14,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
-from carboy.acme.settings import AcmeSettings
 from carboy.gateway import for_application
 from carboy.gateway.entrance import entered
 from carboy.gateway.interface import Gateway, StartFailed
@@ -29,28 +27,28 @@ from carboy.server.admin.answering import questions_of_a_worker
 from carboy.server.admin.listening import open_admin
 from carboy.server.admin.operations import Served
 from carboy.server.beside_tls import BesideTls, redirects
-from carboy.server.bind import Address, keep, remove_files, url
+from carboy.server.bind import keep, remove_files, url
 from carboy.server.engine import Engine
 from carboy.server.hooks import NAMES, Crash, Hook, HookFailed, Hooks, has_hooks
-from carboy.server.listening import ListenerPolicy, Wrap
+from carboy.server.listening import ListenerPolicy
 from carboy.server.logs import Logs
-from carboy.server.logs.access_log import RequestLog
 from carboy.server.logs.error_log import ERROR_LOGGER
-from carboy.server.logs.formats import check_format
-from carboy.server.logs.writer import Writer
 from carboy.server.machine import usable_cpus
 from carboy.server.metrics.totals import Totals
+from carboy.server.probes import probed
 from carboy.server.processes import stacks
 from carboy.server.processes.counting import Counting
+from carboy.server.processes.drain_delay import DrainDelay
 from carboy.server.processes.forced_exit import ForcedExit
 from carboy.server.processes.generations import KILL_DELAY
 from carboy.server.processes.heartbeat import Heartbeat
 from carboy.server.processes.link import SupervisorLink
 from carboy.server.processes.load_check import LoadCheck, this_program
 from carboy.server.processes.orphan_timer import OrphanTimer
+from carboy.server.processes.plan import Plan
 from carboy.server.processes.stuck import beat_interval
+from carboy.server.readiness import Readiness
 from carboy.server.response_cache.setup import with_cache
-from carboy.server.settings import Settings
 from carboy.server.signals import (
     Handlers,
     Interrupts,
@@ -63,9 +61,6 @@ from carboy.server.signals import (
 from carboy.server.static_files import with_static_files
 from carboy.server.tracing import traced
 
-if TYPE_CHECKING:
-    from carboy.net.tls_server import TlsServer
-
 log = logging.getLogger(ERROR_LOGGER)
 
 RETRY = 1.0  # seconds between two attempts to load new code, when the old code no longer runs
@@ -76,58 +71,6 @@ Load = Callable[[], Any]
 
 class LoadError(Exception):
     """The application cannot be served; the text is complete and for the user."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """Addresses to serve on, the number of processes, and what is logged."""
-
-    addresses: tuple[Address, ...]
-    application: str = ""  # its name, for people
-    workers: int = 1
-    supervisor: bool = False  # even above a single worker
-    preload: bool = False  # the application is loaded once, before workers are forked
-    load_hooks: Callable[[], Any] | None = None  # imports the module of --hooks
-    settings: Settings = field(default_factory=Settings)
-    access_log: bool = True
-    access_log_format: str = "auto"
-    access_log_file: str = "stdout"
-    access_log_skip: str | None = None  # paths with this prefix are not logged
-    make_access_log: Callable[[Writer], RequestLog] | None = None  # used instead of those three
-    socket_mode: int | None = None
-    socket_group: str | None = None
-    umask: int | None = None
-    wrap: Wrap | None = None  # makes TLS streams of accepted sockets
-    tls: TlsServer | None = None  # does so with certificates that are loaded again; before `wrap`
-    acme: AcmeSettings | None = None  # the certificate that is ordered and renewed (--domain)
-    redirect_http: int | None = None  # plain port whose clients are sent to HTTPS
-    gateway: Callable[[Any], Gateway] | None = None  # None: by the settings
-    trace: Callable[[], object] | None = None  # called before each unit of work of the engine
-    ends_process: bool = False  # the process ends after serving, and then ignores signals
-
-    def __post_init__(self) -> None:
-        if self.make_access_log is None:
-            check_format(self.access_log_format)
-        if self.redirect_http is not None and self.tls is None:
-            raise ValueError("--redirect-http requires --cert or --domain.")
-        if self.settings.worker_limits.needs_supervisor() and not self.is_supervised():
-            raise ValueError(
-                "--max-requests, --max-lifetime, --max-memory and --canary require the supervisor,"
-                " which replaces workers. Leave out --no-supervisor."
-            )
-        if self.preload and not self.is_supervised():
-            raise ValueError(
-                "--preload requires the supervisor, whose workers share what was loaded. Leave out"
-                " --no-supervisor."
-            )
-
-    def scheme(self) -> str:
-        """ "https" under TLS, else "http"."""
-        return "http" if self.tls is None and self.wrap is None else "https"
-
-    def is_supervised(self) -> bool:
-        """Whether other processes than this one serve."""
-        return self.workers > 1 or (self.supervisor and hasattr(os, "fork"))
 
 
 class Announcer(Protocol):
@@ -165,8 +108,10 @@ class Worker:
         # A second before a supervisor would kill this process, which logs less.
         patience = plan.settings.graceful_timeout + KILL_DELAY - 1.0
         self._forced_exit = ForcedExit(patience, timer=not plan.is_supervised())
+        self._drain_delay = DrainDelay(plan.settings.operation.drain_delay)
         self._interrupts = Interrupts()
         self._terminal = Terminal()
+        self.readiness = Readiness()
         self._logs: Logs | None = None
         self._admin: AloneAdmin | None = None
         totals = Totals(plan.settings.metrics.metrics_routes)
@@ -203,8 +148,8 @@ class Worker:
                 watchdog = systemd.Watchdog()
                 if watchdog.timeout:
                     Heartbeat(engine, beat_interval(watchdog.timeout), watchdog).start()
-                questions = questions_of_a_worker(engine, self._counting.metrics)
-                admin.start(engine, questions, self._load_check.ask)
+                questions = questions_of_a_worker(engine, self._counting.metrics, self.readiness)
+                admin.start(engine, questions, self._load_check.ask, self.readiness)
                 if self._hung_up_early:
                     self._load_check.ask()
                 self._serve(engine, logs)
@@ -240,7 +185,8 @@ class Worker:
     def _attend(self, engine: Engine, link: SupervisorLink) -> None:
         """Start the threads that hear the supervisor and show it that this worker is alive."""
         timeout = self.plan.settings.graceful_timeout + KILL_DELAY
-        link.ask = questions_of_a_worker(engine, self._counting.metrics).take
+        metrics = self._counting.metrics
+        link.ask = questions_of_a_worker(engine, metrics, self.readiness).take
         link.crashed = lambda crash: self.hooks.run_and_log(Hook.WORKER_CRASH, Crash(**crash))
         link.attend(lambda: engine.stop(listeners=ListenerPolicy.DRAIN), timeout)
         if link.beat:
@@ -274,6 +220,8 @@ class Worker:
             trace=self.plan.trace,
         )
         self._counting.start(engine, gateway)
+        self.readiness.stopping = lambda: engine.stopping.asked is not None
+        self.readiness.start()
         return engine, logs
 
     def load_failure(self) -> str | None:
@@ -294,7 +242,9 @@ class Worker:
                 f" {problem.strerror}. Choose another --access-log-file."
             ) from None
         try:
-            return self._gateway_for(self._application()), logs
+            application = self._application()
+            self.readiness.take_checks(application)
+            return self._gateway_for(application), logs
         except BaseException:
             logs.close()
             raise
@@ -331,7 +281,9 @@ class Worker:
             gateway = for_application(application, settings.interface, settings.loop)
         gateway = with_cache(gateway, settings.response_cache)
         gateway = with_static_files(gateway, settings.static_files)
-        return entered(gateway, settings.trust.root_path, settings.trust.host_allow)
+        gateway = entered(gateway, settings.trust.root_path, settings.trust.host_allow)
+        operation = settings.operation
+        return probed(gateway, operation.livez, operation.readyz, self.readiness.reasons)
 
     def _start_gateway(self, gateway: Gateway, logs: Logs) -> None:
         start = getattr(gateway, "start", None)
@@ -420,8 +372,18 @@ class Worker:
         systemd.notify("STOPPING=1")
         if self._engine is None:
             self._leave(0)
+        if number == signal.SIGTERM and self._drain_delay.begin(time.monotonic()):
+            self.readiness.draining = True
+            start_thread(self._stop_later)
+            return
         self._forced_exit.begin()
         self._engine.stop(listeners=ListenerPolicy.CLOSE)
+
+    def _stop_later(self) -> None:
+        """Stop after --drain-delay, on a thread."""
+        self._drain_delay.announce()
+        time.sleep(self._drain_delay.seconds)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
         before = self._interrupts.count

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
+from weakref import ref
 
 from carboy.protocol.events import RequestHead
 
@@ -22,10 +23,11 @@ class RequestNames(dict[str, str]):
     """The extension "carboy.request": the id and the trace of the request, found when asked for."""
 
     __slots__ = ("exchange",)
-    exchange: Any
+    # Weak: the exchange has the scope, and each request would be left to the garbage collector.
+    exchange: ref[Any]
 
     def __missing__(self, name: str) -> str:
-        exchange = self.exchange
+        exchange: Any = self.exchange()
         if not hasattr(exchange, "trace"):
             raise KeyError(name)
         trace = exchange.trace
@@ -53,7 +55,7 @@ def http_scope(exchange: Any, state: dict[str, Any] | None) -> dict[str, Any]:
         "http.response.trailers": none,
     }
     extensions[NAMES] = names = RequestNames()
-    names.exchange = exchange
+    names.exchange = ref(exchange)
     if HAS_SENDFILE:
         extensions["http.response.zerocopysend"] = none
     if scheme == "https":

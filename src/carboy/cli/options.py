@@ -10,6 +10,7 @@ Every option has an environment variable, CARBOY_ and its name, and a key in [to
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import Field
 from typing import Any
 
@@ -210,12 +211,13 @@ def state_folder_option(section: str) -> click.Option:
     )  # fmt: skip
 
 
-def tuning() -> list[click.Parameter]:
-    """An option for every setting of a worker."""
+def tuning(groups: Container[str] | None = None) -> list[click.Parameter]:
+    """An option for every setting of a worker, or for those of these groups."""
     settings = Settings()
     return [
         _of_field(each, name, getattr(getattr(settings, group) if group else settings, each.name))
         for group, name, each in names_of_settings()
+        if groups is None or (group is not None and group in groups)
     ]
 
 

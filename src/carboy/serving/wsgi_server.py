@@ -24,6 +24,7 @@ from carboy.net.tls_server import TlsServer, tls_of
 from carboy.server import bind as binding
 from carboy.server.bind import Address, BindError, from_host
 from carboy.server.engine import Engine
+from carboy.server.gateways import in_front
 from carboy.server.http2.choice import Http2Choice
 from carboy.server.listening import ListenerPolicy, Wrap
 from carboy.server.logs import Logs
@@ -315,7 +316,7 @@ class BaseWSGIServer:
         logs.attach()
         try:
             access = _and_then(logs.access, after_answer)
-            gateway = self._gateway(self.app)
+            gateway = in_front(self._gateway(self.app), self.settings)
             end = self._start(gateway)
             engine = Engine(
                 gateway, [self.socket], self.settings, access, wrap=plan.tls or plan.wrap,

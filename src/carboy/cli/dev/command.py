@@ -22,6 +22,7 @@ from carboy.cli.config import Environment
 from carboy.cli.dev import portable
 from carboy.cli.dev.file_changes import FileChangeHandler
 from carboy.cli.dev.port import listen
+from carboy.cli.dev.serving import development_settings, serving_options
 from carboy.cli.dev.terminal import Terminal
 from carboy.cli.dev.tools import Tools
 from carboy.cli.dev.worker import DevelopmentWorker
@@ -41,14 +42,11 @@ from carboy.net.certificates import AuthorityError, how_to_trust, local_context,
 from carboy.net.tls import context_of, load_ssl_context, problem_of, wrapper
 from carboy.net.tls_alpn import offer
 from carboy.server.bind import BindError
-from carboy.server.http2.choice import Http2Choice
-from carboy.server.metrics.settings import MetricsSettings
 from carboy.server.processes.development import DevelopmentSupervisor
 from carboy.server.processes.plan import Plan
 from carboy.server.processes.template import Templates
 from carboy.server.setting import CHANNELS
 from carboy.server.settings import Settings
-from carboy.server.trust import UNTOUCHED
 
 F = TypeVar("F", bound=Callable[..., Any])
 DEBUG = "FLASK_DEBUG"
@@ -138,6 +136,7 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
         if not given:
             raise
         name = given["name"]  # its file is gone, and may come again
+    settings = development_settings(options, GRACEFUL)
     environment = _environment(ctx, options["channels"])
     os.environ.update(environment.ours)
     host = EVERYWHERE if options["lan"] else options["host"]
@@ -158,15 +157,10 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
         run = f"{os.getpid()}-{time.time_ns()}"
         plan = Plan(
             addresses=(address,),
-            settings=Settings(
-                graceful_timeout=GRACEFUL,
-                idle_grace=0.0,
-                trust=UNTOUCHED,
-                metrics=MetricsSettings(metrics=False),  # there is no admin server
-            ),
+            settings=settings,
             access_log_format="pretty",
             access_log_skip="/__carboy__/",  # requests of the tools, not of the application
-            wrap=_wrap(options["cert"]),
+            wrap=_wrap(options["cert"], settings),
             trace=tools.trace if tools.requests else None,
         )
         sys.exit(
@@ -244,10 +238,10 @@ def _load_certificate(certificate: str, key: str) -> ssl.SSLContext:
     return context
 
 
-def _wrap(certificate: Any) -> Any:
+def _wrap(certificate: Any, settings: Settings) -> Any:
     context = context_of(certificate)
     if context is not None:
-        offer(context, Http2Choice().protocols())
+        offer(context, settings.http2.protocols())
     return wrapper(context)
 
 
@@ -319,4 +313,4 @@ def _what_is_on(options: dict[str, Any], pin: str, way: str) -> str:
     return " · ".join(parts)
 
 
-command.params.extend([as_flask(), as_flask_in_children(), mounting()])
+command.params.extend([as_flask(), as_flask_in_children(), mounting(), *serving_options()])

@@ -25,12 +25,13 @@ import click
 
 from carboy.cli.config import Environment
 from carboy.cli.dev.file_changes import FileChangeHandler
+from carboy.cli.dev.serving import development_settings
 from carboy.cli.dev.terminal import Terminal
 from carboy.cli.dev.tools import LOADING, Tools
 from carboy.cli.dev.worker import load_or_error_app, used_by
 from carboy.dev.live import Broadcaster
 from carboy.dev.reload.loops import ReloaderLoop, ensure_echo_on, exit_for_another
-from carboy.server.settings import Settings
+from carboy.net.tls_server import tls_of
 from carboy.server.signals import Handlers, hold
 from carboy.serving import development
 from carboy.serving.wsgi_server import ThreadedWSGIServer
@@ -145,11 +146,13 @@ class Child:
     def _server(self, host: str, port: int, app: Any, fd: int | None) -> ThreadedWSGIServer:
         fd = development.passed_on() if passed() else fd
         certificate = self.options["cert"]
-        server = ThreadedWSGIServer(host, port, app, ssl_context=certificate, fd=fd)
+        settings = development_settings(self.options, GRACEFUL)
+        tls = tls_of(certificate, settings.http2.protocols())[1]
+        server = ThreadedWSGIServer(host, port, app, ssl_context=tls, fd=fd)
         server.access_log_format = "pretty"
         server.access_log_skip = "/__carboy__/"
         server.trace = self.tools.trace if self.tools.requests else None
-        server.settings = Settings(graceful_timeout=GRACEFUL, idle_grace=0.0)
+        server.settings = settings
         self.terminal.sockets = [server.socket]
         return server
 

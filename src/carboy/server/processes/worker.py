@@ -18,7 +18,6 @@ from types import FrameType
 from typing import Any, NoReturn, Protocol
 
 from carboy.gateway import for_application
-from carboy.gateway.entrance import entered
 from carboy.gateway.interface import Gateway, StartFailed
 from carboy.net.threads import NoThread
 from carboy.server import monkey_patching, systemd
@@ -29,6 +28,7 @@ from carboy.server.admin.operations import Served
 from carboy.server.beside_tls import BesideTls, redirects
 from carboy.server.bind import keep, remove_files, url
 from carboy.server.engine import Engine
+from carboy.server.gateways import in_front
 from carboy.server.hooks import NAMES, Crash, Hook, HookFailed, Hooks, has_hooks
 from carboy.server.listening import ListenerPolicy
 from carboy.server.logs import Logs
@@ -48,7 +48,6 @@ from carboy.server.processes.orphan_timer import OrphanTimer
 from carboy.server.processes.plan import Plan
 from carboy.server.processes.stuck import beat_interval
 from carboy.server.readiness import Readiness
-from carboy.server.response_cache.setup import with_cache
 from carboy.server.signals import (
     Handlers,
     Interrupts,
@@ -58,7 +57,6 @@ from carboy.server.signals import (
     noted,
     start_thread,
 )
-from carboy.server.static_files import with_static_files
 from carboy.server.tracing import traced
 
 log = logging.getLogger(ERROR_LOGGER)
@@ -279,9 +277,7 @@ class Worker:
             gateway = self.plan.gateway(application)
         else:
             gateway = for_application(application, settings.interface, settings.loop)
-        gateway = with_cache(gateway, settings.response_cache)
-        gateway = with_static_files(gateway, settings.static_files)
-        gateway = entered(gateway, settings.trust.root_path, settings.trust.host_allow)
+        gateway = in_front(gateway, settings)
         operation = settings.operation
         return probed(gateway, operation.livez, operation.readyz, self.readiness.reasons)
 

@@ -29,7 +29,9 @@ SHARED = {
     "dev": ("mount", "channels"),
     "publish": ("channels",),
     "routes": ("mount",),
-    **dict.fromkeys(("status", "stacks", "reload", "scale", "drain", "log-level"), ("admin",)),
+    **dict.fromkeys(
+        ("status", "stacks", "reload", "scale", "drain", "log-level", "memory"), ("admin",)
+    ),
 }
 # name: module with its `command`, which imports much that a server does not need
 LATE = {
@@ -41,6 +43,7 @@ LATE = {
     "learn": "carboy.cli.learn.command",
     "migrate": "carboy.cli.migrate.command",
     "log-level": "carboy.cli.admin.log_level",
+    "memory": "carboy.cli.admin.memory",
     "new": "carboy.cli.new",
     "publish": "carboy.cli.publish",
     "reload": "carboy.cli.admin.reload",

@@ -15,6 +15,7 @@ import pytest
 from admin_commands import Project, project
 from carboy.cli.admin.drain import command as drain
 from carboy.cli.admin.log_level import command as log_level
+from carboy.cli.admin.memory import command as memory
 from carboy.cli.admin.reload import command as reload
 from carboy.cli.admin.scale import command as scale
 from carboy.cli.admin.stacks import command as stacks
@@ -139,6 +140,15 @@ def test_the_stacks_show_the_calls_of_a_request(project: Project, how: str) -> N
         (project.folder / "go").touch()
         asking.join(PATIENCE)
         assert "There is no worker 1." in project.error(stacks, "1")
+
+
+@pytest.mark.parametrize("how", ["--supervisor", "--no-supervisor"])
+def test_the_memory_of_a_worker_is_shown(project: Project, how: str) -> None:
+    with project.serve(how, PYTHONTRACEMALLOC="1"):
+        text = project.run(memory, "--timeout", str(PATIENCE))
+        assert " resident, " in text and "builtins.dict" in text and "LINE" in text
+        found = project.value(memory, "--timeout", str(PATIENCE))["workers"][0]
+        assert found["rss"] > 1_000_000 and found["traced"]
 
 
 def test_the_stacks_of_a_worker_whose_lock_is_held_are_written_in_c(project: Project) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from carboy.server.admin import memory
 from carboy.server.admin.commands import Levels
 from carboy.server.admin.running import running_requests, thread_stacks
 from carboy.server.engine import Engine
@@ -95,6 +96,7 @@ def questions_of_a_worker(
     answering.add("log-level", Levels().answer)
     if metrics is not None:
         answering.add("metrics", metrics.answer, takes_long=True)
+    answering.add("memory", memory.answer, takes_long=True)
     answering.add("ready", lambda message: readiness.reasons())
     answering.add("drain", lambda message: setattr(readiness, "draining", True))
     return answering

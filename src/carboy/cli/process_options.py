@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import ModuleType
 
@@ -10,8 +11,10 @@ import click
 from carboy.cli import locate
 from carboy.cli.option_types import Workers
 from carboy.cli.section_option import option
+from carboy.server.bind import KEPT_FDS
+from carboy.server.processes.load_check import VARIABLE
 from carboy.server.processes.worker import LoadError
-from carboy.server.setting import THREADS, WORKERS
+from carboy.server.setting import PROCESS, THREADS, WORKERS
 
 
 def processes() -> list[click.Parameter]:
@@ -32,10 +35,40 @@ def processes() -> list[click.Parameter]:
             "  [default: no]",
         ),
         option(
+            "--chdir", section=PROCESS, metavar="DIR", is_eager=True,
+            callback=_change_folder, help="Folder to change to before anything is loaded.",
+        ),
+        option(
             "--hooks", section=WORKERS, metavar="MODULE",
             help="Module with functions that run when workers start, stop and crash.",
         ),
     ]  # fmt: skip
+
+
+STARTED_IN = "CARBOY_STARTED_IN"  # process id and folder, for the program that it starts again
+
+
+def _change_folder(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
+    """Change to the folder, which is relative to the one in which the program was started.
+
+    A program that starts itself again, or that a server starts to check new code, is in the folder
+    already.
+    """
+    if text is None or ctx.resilient_parsing:
+        return text
+    pid, _, before = os.environ.get(STARTED_IN, "").partition(":")
+    again = KEPT_FDS in os.environ or VARIABLE in os.environ
+    if not again or pid not in (str(os.getpid()), str(os.getppid())):
+        before = str(Path.cwd())
+        os.environ[STARTED_IN] = f"{os.getpid()}:{before}"
+    try:
+        os.chdir(Path(before) / text)
+    except OSError as problem:
+        why = f": {problem.strerror}" if not isinstance(problem, FileNotFoundError) else ""
+        raise click.UsageError(
+            f"There is no folder {text} to change to{why}. Make it, or correct --chdir.", ctx
+        ) from None
+    return text
 
 
 def hooks_module(name: str) -> ModuleType:

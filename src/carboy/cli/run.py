@@ -129,6 +129,7 @@ def make_plan(values: dict[str, Any]) -> Plan:
     cert, key = given.pop("cert"), given.pop("key")
     password_file = given.pop("key_password_file", None)
     hooks = given.pop("hooks", None)
+    given.pop("chdir", None)  # already done
     settings = with_values(Settings(), given)
     tls = load_certificates(cert, key, password_file, settings, acme)
     return Plan(

@@ -6,8 +6,9 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from carboy.acme.settings import acme_settings
@@ -23,6 +24,7 @@ from carboy.server.bind import Address, from_host, parse_bind
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.machine import usable_cpus
 from carboy.server.metrics.totals import Totals
+from carboy.server.process_setup import set_up
 from carboy.server.processes import child, load_check
 from carboy.server.processes.generations import Generations
 from carboy.server.processes.health import Health
@@ -180,12 +182,15 @@ def start(plan: Plan, load: Load, announcer: Announcer | None = None) -> int:
     )
     if not any(map(redirects, sockets)):
         sockets += plain_listeners(plan, sockets)
+    clean_up: Callable[[], object] = partial(binding.remove_files, sockets)
     try:
+        clean_up = set_up(plan, sockets)
         worker = Worker(plan, sockets, load, announcer, restarted)
+        worker.clean_up = clean_up
         export(plan.settings)
         return supervise(worker) if plan.is_supervised() else worker.run_alone()
     finally:
-        binding.remove_files(sockets)
+        clean_up()
         for sock in sockets:
             sock.close()
 

@@ -11,6 +11,7 @@ KIB = 1024
 APPLICATION = "Application"
 THREADS = "Processes and threads"
 WORKERS = "Replacement of workers"
+PROCESS = "User and files of the process"
 TIMES = "Time limits"
 SIZES = "Sizes and numbers"
 WEBSOCKET = "WebSocket"

@@ -25,6 +25,7 @@ from carboy.server.http2.choice import Http2Choice
 from carboy.server.machine import usable_cpus
 from carboy.server.metrics.settings import MetricsSettings
 from carboy.server.observing import Observing
+from carboy.server.process_settings import ProcessSettings
 from carboy.server.request_limits import RequestLimits
 from carboy.server.response_cache.setup import ResponseCache
 from carboy.server.setting import (
@@ -409,6 +410,7 @@ class Settings:
     response_cache: ResponseCache = field(default_factory=ResponseCache)
     trust: Trust = field(default_factory=Trust)
     worker_limits: WorkerLimits = field(default_factory=WorkerLimits)
+    process: ProcessSettings = field(default_factory=ProcessSettings)
     request_limits: RequestLimits = field(default_factory=RequestLimits)
     http2: Http2Choice = field(default_factory=Http2Choice)
     http2_limits: Http2Limits = field(default_factory=Http2Limits)
@@ -437,6 +439,7 @@ GROUPS: dict[str, tuple[type[Any], str]] = {
     "response_cache": (ResponseCache, ""),
     "trust": (Trust, ""),
     "worker_limits": (WorkerLimits, ""),
+    "process": (ProcessSettings, ""),
     "request_limits": (RequestLimits, ""),
     "http2": (Http2Choice, ""),
     "http2_limits": (Http2Limits, "http2_"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Sequence
 
 
 def notify(state: str) -> bool:
@@ -26,6 +27,41 @@ def notify(state: str) -> bool:
 def notify_reloading() -> bool:
     """Tell the service manager that the code is loaded again, as Type=notify-reload requires."""
     return notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+
+class Status:
+    """The line that `systemctl status` shows. Does nothing outside of systemd."""
+
+    INTERVAL = 2.0  # seconds between two lines
+
+    def __init__(self) -> None:
+        self.wake_at = float("inf")  # monotonic seconds
+        self._gone = 0  # requests of workers that have ended
+        self._last = ""
+
+    def begin(self, now: float) -> None:
+        """Show the state from now on: the server is ready."""
+        if wants_status():
+            self.wake_at = now + self.INTERVAL
+
+    def ended(self, requests: int) -> None:
+        """Note the requests of a worker that has ended."""
+        self._gone += requests
+
+    def look(self, requests: Sequence[int], wanted: int, now: float) -> None:
+        """Send the line if it has changed; `requests` are those of each worker that serves."""
+        if now < self.wake_at:
+            return
+        self.wake_at = now + self.INTERVAL
+        handled = self._gone + sum(requests)
+        line = f"{len(requests)} of {wanted} workers serve; {handled} requests handled"
+        if line != self._last and notify(f"STATUS={line}"):
+            self._last = line
+
+
+def wants_status() -> bool:
+    """Whether a service manager shows the state of this server."""
+    return bool(os.environ.get("NOTIFY_SOCKET"))
 
 
 class Watchdog:

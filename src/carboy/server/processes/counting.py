@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from carboy.server import systemd
 from carboy.server.metrics.totals import Totals
 from carboy.server.metrics.worker import WorkerMetrics
 from carboy.server.settings import Settings
@@ -33,7 +34,8 @@ class Counting:
         self.access = log
         if link is not None:
             limits = settings.worker_limits
-            counts, memory = limits.counts_requests(), limits.max_memory
+            counts = limits.counts_requests() or systemd.wants_status()
+            memory = limits.max_memory
             self.access = counted(link.row, log, counts, memory)
         if settings.metrics.metrics and settings.operation.wanted:
             self.metrics = WorkerMetrics(settings.metrics, self.access)

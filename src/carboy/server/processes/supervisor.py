@@ -101,6 +101,7 @@ class Supervisor:
         self._errors: ErrorLog
         self._relay = relay
         self._rollout = rollout or Rollout(generations)
+        self._status = systemd.Status()
         self._crashes: list[Message] = []  # for the next worker that is ready
         self._wear = wear or Wear(WorkerLimits())
         # How many workers were replaced, by reason: crash, stuck, failed_start, told, reload,
@@ -157,6 +158,8 @@ class Supervisor:
         self._look_after_stuck_workers(now)
         worn = self._wear.look(self.generations, self._serving(), now)
         self.restarts.update([worn.reason] if worn else [])
+        requests = [counts(link.row)[0] for link in self._serving().values()]
+        self._status.look(requests, self.generations.target, now)
         for do, worker in self.generations.plan(now):
             self._do(do, worker)
         if self.generations.replaced():
@@ -205,7 +208,7 @@ class Supervisor:
         if self._relay is not None:
             wake_at = min(wake_at, self._relay.look(now))
         wake_at = min(wake_at, self._admin.look(now), self._wear.wake_at, self._rollout.wake_at())
-        wake_at = min(wake_at, self.drain_delay.ends)
+        wake_at = min(wake_at, self.drain_delay.ends, self._status.wake_at)
         wake_at = min(wake_at, self.health.wake_at(self._serving(), now))
         timeout = None if wake_at == NEVER else max(0.0, wake_at - now)
         if not signals.in_main_thread():
@@ -393,6 +396,7 @@ class Supervisor:
             systemd.notify("READY=1")
             if not self._was_ready:
                 self._was_ready = True
+                self._status.begin(time.monotonic())
                 self._on_ready()
 
     def _ended(self, worker: int, status: int) -> None:
@@ -402,6 +406,7 @@ class Supervisor:
         self._take_messages(worker, link)
         member = self.generations.died(worker, now)
         self._rollout.ended(member, seen, now)
+        self._status.ended(seen[0])
         requests = link.in_flight.describe()
         link.close()
         self.health.ended(worker, link)

@@ -96,9 +96,9 @@ class Worker:
         self.sockets = sockets
         self.load = load
         self.announcer = announcer
-        self.restarted = (
-            restarted  # the program has restarted itself, on SIGHUP without a supervisor
-        )
+        # The program has restarted itself, on SIGHUP without a supervisor.
+        self.restarted = restarted
+        self.clean_up: Callable[[], object] = lambda: remove_files(sockets)
         self.restart = False
         self.hooks = Hooks()
         self._preloaded: Any = None  # the application, loaded before the fork (--preload)
@@ -415,7 +415,7 @@ class Worker:
     def _leave(self, code: int) -> NoReturn:
         """End at once, whatever other threads do, and whatever locks they hold."""
         self._load_check.cancel()
-        remove_files(self.sockets)
+        self.clean_up()
         if self._admin is not None:
             self._admin.remove_files()
         if self._logs is not None:

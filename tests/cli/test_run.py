@@ -132,6 +132,9 @@ def test_every_option_of_run_reaches_the_settings(
         "forwarded_fields": "proto",
         "root_path": "/shop",
         "host_allow": "shop.example",
+        "access_log_sample": "0.5",
+        "access_log_skip": "/healthz",
+        "tracing": "no",
     }
     monkeypatch.setattr(run, "tls_server", lambda *given: None)
     value = chosen.get(str(parameter.name), "2")

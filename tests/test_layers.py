@@ -324,7 +324,14 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
     "dataclasses": ("Loads inspect.", {"carboy.app.json.provider"}),
     "difflib": ("Needed for a suggestion in an error.", {"carboy.routing.errors"}),
     "email": ("Loads 10 modules.", {"carboy.dates"}),
-    "grp": ("Not there on Windows.", {"carboy.cli.configuration.places", "carboy.server.bind"}),
+    "grp": (
+        "Not there on Windows.",
+        {
+            "carboy.cli.configuration.places",
+            "carboy.server.bind",
+            "carboy.server.privileges",
+        },
+    ),
     "hashlib": (
         "Loads OpenSSL.",
         {"carboy.app.sessions", "carboy.http.fields.etag", "carboy.http.security"},
@@ -343,14 +350,21 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
     ),
     "pkgutil": ("Needed by find_modules() only.", {"carboy.http.imports"}),
     "pprint": ("Needed by the repr of a map.", {"carboy.routing.map"}),
-    "pwd": ("Not there on Windows.", {"carboy.cli.configuration.places"}),
+    "pwd": (
+        "Not there on Windows.",
+        {"carboy.cli.configuration.places", "carboy.server.privileges"},
+    ),
     "readline": ("Changes the terminal when loaded.", {"carboy.cli.shell"}),
     "rlcompleter": ("Belongs to readline.", {"carboy.cli.shell"}),
     "secrets": ("Loads hmac and OpenSSL.", {"carboy.http.security"}),
     "ssl": ("Loads OpenSSL.", {"carboy.cli.development_options"}),
     "tempfile": (
         "Loads random and OpenSSL; only large bodies need it.",
-        {"carboy.http.forms.encoding", "carboy.server.request_body"},
+        {
+            "carboy.http.forms.encoding",
+            "carboy.server.process_setup",
+            "carboy.server.request_body",
+        },
     ),
     "termios": ("Not there on Windows.", {"carboy.dev.reload.loops"}),
     "wsgiref": ("Imported when it is started.", {"carboy.cli.explain_servers"}),

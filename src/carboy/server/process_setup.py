@@ -18,7 +18,7 @@ from carboy.server.pid_file import PidFile
 from carboy.server.privileges import Identity
 
 if TYPE_CHECKING:
-    from carboy.server.processes.worker import Plan
+    from carboy.server.processes.plan import Plan
 
 log = logging.getLogger(ERROR_LOGGER)
 

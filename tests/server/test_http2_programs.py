@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -23,6 +24,12 @@ app = Carboy(__name__)
 @app.get("/")
 def hello() -> str:
     return "hello"
+
+
+@app.websocket("/socket")
+def socket(ws: Any) -> None:
+    for message in ws:
+        ws.send(f"{request.environ['SERVER_PROTOCOL']} {message}")
 
 
 @app.post("/echo")
@@ -113,3 +120,16 @@ def test_a_browser(live: Live) -> None:
             return [[...new Set(sizes)], echo.byteLength, [...new Set(kinds)]];
         }""")
         assert found == [[400_000], 1_000_000, ["h2"]]
+
+
+def test_a_browser_opens_a_websocket_on_its_connection(live: Live) -> None:
+    with chromium() as browser:
+        page = browser.new_context(ignore_https_errors=True).new_page()
+        page.goto(f"https://localhost:{live.port}/")
+        found = page.evaluate("""() => new Promise((done, failed) => {
+            const ws = new WebSocket(`wss://${location.host}/socket`);
+            ws.onopen = () => ws.send('hello');
+            ws.onmessage = event => { done(event.data); ws.close(); };
+            ws.onerror = () => failed('error');
+        })""")
+        assert found == "HTTP/2 hello"

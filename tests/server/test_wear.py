@@ -109,3 +109,12 @@ def test_the_memory_of_a_process_can_be_read() -> None:
     found = resident(os.getpid())
     assert found is not None and found > 5 * MIB
     assert resident(2**22 + 1) is None
+
+
+def test_a_worker_with_too_many_stuck_threads_is_replaced() -> None:
+    ours = Wear(WorkerLimits(), most_stuck=4)
+    assert ours.due([Seen(1, 1, 0, None, stuck=3)], 1) is None
+    worn = ours.due([Seen(1, 1, 0, None, stuck=3), Seen(2, 1, 0, None, stuck=4)], 2)
+    assert worn is not None
+    assert (worn.number, worn.reason) == (2, "stuck_threads")
+    assert worn.text == "4 threads do not end requests that are over their time limit"

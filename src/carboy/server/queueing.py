@@ -53,6 +53,11 @@ def reserve_of(threads: int) -> int:
     return max(4, threads // 4)
 
 
+def most_stuck(threads: int) -> int:
+    """Number of stuck threads above which a worker has too few others."""
+    return 1 if threads == 1 else reserve_of(threads)
+
+
 class Queue:
     """The requests that wait, and counts of the threads that run those that have waited.
 

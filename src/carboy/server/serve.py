@@ -36,6 +36,7 @@ from carboy.server.processes.start_methods import Fork
 from carboy.server.processes.supervisor import Supervisor
 from carboy.server.processes.wear import Wear
 from carboy.server.processes.worker import Announcer, Load, Worker
+from carboy.server.queueing import most_stuck
 from carboy.server.settings import Settings, with_values
 from carboy.server.tls_setup import tls_fields
 
@@ -251,7 +252,7 @@ def supervisor_for(worker: Worker, admin: SupervisorAdmin | None = None) -> Supe
         on_slow_stop=worker.announcer.stopping,
         stay=plan.ends_process,
         relay=SupervisorRelay(settings),
-        wear=Wear(settings.worker_limits, log.warning),
+        wear=Wear(settings.worker_limits, log.warning, most_stuck=most_stuck(settings.threads)),
         admin=admin,
         rollout=Rollout(generations, settings.worker_limits.canary, preload),
         drain_delay=settings.operation.drain_delay,

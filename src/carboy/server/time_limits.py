@@ -69,6 +69,7 @@ REFUSAL = "timeout"
 LEAST = 0.005  # seconds between two looks
 # Seconds after the limit until a thread counts as stuck. What waits in C code cannot be ended.
 GRACE = 5.0
+STUCK_LOOK = 1.0  # seconds between two looks at threads that are stuck
 # Seconds after which the process must have been suspended when it has slept longer than it wanted.
 SUSPENDED = 1.0
 
@@ -87,7 +88,6 @@ class TimeLimits:
         # Requests whose clients are answered, and whose application has not returned.
         self._unended: list[tuple[ServerExchange, Overdue]] = []
         self._found_stuck: deque[ServerExchange] = deque()  # for the leader
-        self.stuck: dict[ServerExchange, None] = {}
         self._forget = time_limits.listen(self.changed)
 
     # --- life
@@ -183,7 +183,7 @@ class TimeLimits:
                 return
             frame = thread_frames().get(thread)
             stack = stack_of(frame)
-            exchange.refusal = REFUSAL
+            del frame
             with taking:
                 cut = exchange.head_begun
                 overdue.stage = self._take(exchange, limit)
@@ -191,8 +191,7 @@ class TimeLimits:
                 return
             self._log(exchange, limit, now, stack, cut)
             self._unended.append((exchange, overdue))
-            deliver(exchange, overdue, frame)
-            del frame
+            deliver(exchange, overdue, thread_frames().get(thread))
         finally:
             if overdue.stage is Stage.DECIDING:  # a bug: the request goes on
                 overdue.stage = Stage.MISSED
@@ -204,6 +203,7 @@ class TimeLimits:
         machine = connection.machine
         if exchange.socket_taken or exchange.made or machine.writing is Writing.DONE:
             return Stage.MISSED
+        exchange.refusal = REFUSAL
         if exchange.head_begun:
             connection.taken = True
             connection.reset_on_close()
@@ -215,7 +215,9 @@ class TimeLimits:
         connection.taken = True
         machine.close_after_response()
         responder.send_whole(exchange, *response_of(limit))
-        if connection.unsent is None and connection.own_socket:
+        if connection.unsent is not None:
+            exchange.sending = exchange.sending or threading.Lock()  # the leader sends the rest
+        elif connection.own_socket:
             try:
                 connection.sock.shutdown(socket.SHUT_WR)  # the thread may keep it for long
             except OSError:
@@ -267,6 +269,7 @@ class TimeLimits:
         """Interrupt threads that could not be interrupted; returns when to look again."""
         due = math.inf
         frames = None
+        stuck = 0
         for exchange, overdue in list(self._unended):
             if overdue.ended or not exchange.thread:
                 self._unended.remove((exchange, overdue))
@@ -276,13 +279,16 @@ class TimeLimits:
                 with overdue.lock:
                     if not deliver(exchange, overdue, frames.get(exchange.thread)):
                         due = min(due, now + AGAIN)
+            if now < overdue.at + self._grace:
+                due = min(due, overdue.at + self._grace)
+                continue
             if not overdue.stuck:
-                if now < overdue.at + self._grace:
-                    due = min(due, overdue.at + self._grace)
-                else:
-                    overdue.stuck = True
-                    self._found_stuck.append(exchange)
-                    self._log_stuck(exchange, overdue, now)
+                overdue.stuck = True
+                self._found_stuck.append(exchange)
+                self._log_stuck(exchange, overdue, now)
+            stuck += 1
+            due = min(due, now + STUCK_LOOK)
+        self._engine.row.cells[Figure.STUCK] = stuck
         return due
 
     def _log_stuck(self, exchange: ServerExchange, overdue: Overdue, now: float) -> None:
@@ -301,19 +307,14 @@ class TimeLimits:
     # --- for the leader
 
     def tick(self, now: float) -> None:
-        """Once an interval: guard an application that has declared its first limit, count."""
+        """Once an interval: guard an application that has declared its first limit, and so on."""
         self._begin_late()
         if self._engine.channels.shedding is not None:
             self._engine.channels.shedding.tick()
         while self._found_stuck:
             exchange = self._found_stuck.popleft()
             if not exchange.returned and exchange.thread:
-                self.stuck[exchange] = None
                 self._count_apart(exchange)
-        for exchange in list(self.stuck):
-            if exchange.returned or not exchange.thread:
-                del self.stuck[exchange]
-        self._engine.row.cells[Figure.STUCK] = len(self.stuck)
 
     def _count_apart(self, exchange: ServerExchange) -> None:
         """Keep the size of the crew: another thread takes the place of the one that is stuck."""

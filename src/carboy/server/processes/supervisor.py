@@ -105,7 +105,7 @@ class Supervisor:
         self._crashes: list[Message] = []  # for the next worker that is ready
         self._wear = wear or Wear(WorkerLimits())
         # How many workers were replaced, by reason: crash, stuck, failed_start, told, reload,
-        # max_requests, max_lifetime, max_memory.
+        # max_requests, max_lifetime, max_memory, stuck_threads.
         self.restarts: Counter[str] = Counter()
         self._admin = admin or SupervisorAdmin()
         self.drain_delay = DrainDelay(drain_delay)

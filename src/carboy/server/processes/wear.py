@@ -1,4 +1,4 @@
-"""Decides which worker is replaced because of its requests, its age or its memory.
+"""Decides which worker is replaced because of its requests, its age, its memory or its threads.
 
 One worker at a time: the supervisor asks only when all workers serve, so the next one is chosen
 when the replacement of the last one is complete. A worker that is over the limit of memory as soon
@@ -43,6 +43,7 @@ class Seen:
     requests: int
     memory: int | None
     loaded: int = 0
+    stuck: int = 0  # threads that do not end a request over its time limit
 
 
 def seen(
@@ -53,7 +54,8 @@ def seen(
         memory = machine.resident(worker) if with_memory else None
         cells = link.row.cells
         requests, loaded = int(cells[Figure.REQUESTS]), int(cells[Figure.LOADED])
-        yield Seen(worker, now - members[worker].born, requests, memory, loaded)
+        stuck = int(cells[Figure.STUCK])
+        yield Seen(worker, now - members[worker].born, requests, memory, loaded, stuck)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,10 @@ class _Limit:
 
 
 class Wear:
-    """Which worker is replaced next. `warn` is called with a warning for the log."""
+    """Which worker is replaced next. `warn` is called with a warning for the log.
+
+    A worker with `most_stuck` threads that do not end their requests is replaced (0: never).
+    """
 
     def __init__(
         self,
@@ -83,12 +88,14 @@ class Wear:
         warn: Callable[[str], object] = lambda text: None,
         uniform: Callable[[float, float], float] = random.uniform,
         memory_limit: Callable[[], int] | None = None,
+        most_stuck: int = 0,
     ) -> None:
         self._limits = limits
         self._warn = warn
         self._uniform = uniform
         self._memory_limit = memory_limit or _machine_memory
         self._known: dict[int, _Limit] = {}
+        self._most_stuck = most_stuck
         self._warned = False
         self.wake_at = 0.0 if limits.any() else float("inf")  # monotonic seconds
 
@@ -96,7 +103,8 @@ class Wear:
         self, generations: Generations, serving: Mapping[int, WorkerLink], now: float
     ) -> Worn | None:
         """Have one worker replaced that has exceeded a limit, if all workers serve; returns it."""
-        if now < self.wake_at:
+        stuck = self._most_stuck and any(link.row.cells[Figure.STUCK] for link in serving.values())
+        if now < self.wake_at and not stuck:
             return None
         self.wake_at = now + LOOK
         if not generations.settled():
@@ -135,6 +143,10 @@ class Wear:
         if seen.age >= limit.age:
             text = f"it has served for {seen.age:.0f} s (--max-lifetime)"
             found.append((seen.age / limit.age, Worn(seen.number, "max_lifetime", text)))
+        if self._most_stuck and seen.stuck >= self._most_stuck:
+            threads = "one thread does" if seen.stuck == 1 else f"{seen.stuck} threads do"
+            text = f"{threads} not end requests that are over their time limit"
+            found.append((seen.stuck / self._most_stuck, Worn(seen.number, "stuck_threads", text)))
         rests = limit.large_from_start and seen.age < REST
         if seen.memory is not None and seen.memory > allowed and not rests:
             text = (

@@ -24,7 +24,7 @@ ANSWER = ("200 OK", [], b"done", None)
 
 
 class FakeExchange:
-    """What the guard uses of an exchange."""
+    """The part of an exchange that the guard uses."""
 
     def __init__(self) -> None:
         self.thread = 0
@@ -52,7 +52,7 @@ def frequent_switches() -> Iterator[None]:
 
 
 def end(exchange: Any) -> None:
-    """What the thread of the time limits does, without the client."""
+    """The work of the thread of the time limits, without the client."""
     overdue = Overdue(TimeLimit(1.0), 0.0)
     exchange.overdue = overdue
     try:
@@ -66,7 +66,7 @@ def end(exchange: Any) -> None:
 
 
 def test_the_exception_never_reaches_the_code_between_two_requests() -> None:
-    """Requests of a few steps, each of which is ended at some moment, also after its end."""
+    """Requests of a few steps, each of which is ended at some moment, or just after its end."""
     current: list[Any] = [FakeExchange()]
     leaked: list[BaseException] = []
     results = {"ended": 0, "answered": 0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import threading
 import time
@@ -10,13 +11,15 @@ from functools import partial
 from typing import Any
 
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 import carboy
 from carboy import RequestTimeout, time_limits, timeout
 from carboy.server.scoreboard import Figure
 from http2_client import Http2Client
 from live_asgi import body, only_http, served_asgi, start
-from live_engine import LAST, eventually, served
+from live_engine import LAST, Live, eventually, served
 
 SOON = 0.05  # seconds: the limit of requests that exceed it
 PATIENCE = 60.0  # seconds for what has to happen, also on a busy machine
@@ -577,3 +580,162 @@ def test_a_server_without_limits_has_no_guard_and_no_thread() -> None:
         assert live.get("/").body == b"hello"
         assert not hasattr(live.engine.runner.gateway, "continued")
         assert live.engine.limits._thread is None
+
+
+# --- other ways through the server
+
+
+def test_a_response_that_has_begun_is_reset_over_http2() -> None:
+    seen: list[str] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        write = start_response("200 OK", [("Content-Type", "text/plain")])
+        if environ["PATH_INFO"] == "/slow":
+            write(b"first")
+            run_until_ended(seen)
+        write(b"second")
+        return []
+
+    with served(app, request_timeout=SOON, h2c=True) as live, live.client() as client:
+        http2 = Http2Client(client.sock)
+        assert http2.get("/slow").reset is not None
+        assert http2.get("/").body == b"second"
+        eventually(lambda: seen)
+
+
+def test_a_view_that_reads_its_body_itself_gets_its_response_from_its_thread() -> None:
+    app, _ = application()
+    app.config["MAX_CONTENT_LENGTH"] = 10
+    seen: list[str] = []
+
+    @app.post("/upload")
+    def upload() -> str:
+        run_until_ended(seen)
+        return "late"
+
+    with served(app, request_timeout=SOON, record=True) as live, live.client() as client:
+        client.send(b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\nhalf of it")
+        assert client.reply().status == 503
+        eventually(lambda: seen and live.records)
+        assert [record[4] for record in live.records] == [503]
+
+
+def test_early_hints_after_the_limit_are_not_sent() -> None:
+    app, _ = application()
+    view = Stuck()
+
+    @app.get("/hints")
+    def hints() -> str:
+        view()
+        carboy.request.early_hints("/style.css")
+        return "late"
+
+    with served(app, request_timeout=SOON) as live, live.client() as client:
+        client.send(LAST.replace(b" / ", b" /hints "))
+        view.begun.wait(PATIENCE)
+        first = client.until(b"try again later.\n")
+        view.go.set()
+        assert first.startswith(b"HTTP/1.1 503 ")
+        assert client.rest() == b""
+
+
+def test_a_request_that_was_ended_does_not_hold_up_a_stop() -> None:
+    app, seen = application()
+    with served(app, request_timeout=SOON) as live:
+        assert live.get("/slow").status == 503
+        live.engine.stop()
+        live.join()
+        assert seen == ["RequestTimeout"]
+
+
+def test_a_client_that_has_gone_does_not_keep_the_view_running() -> None:
+    app, seen = application()
+    with served(app, request_timeout=SOON) as live:
+        with live.client() as client:
+            client.request("GET", "/slow")
+        eventually(lambda: seen)
+        assert seen == ["RequestTimeout"]
+        eventually(lambda: not live.engine.connections)
+
+
+def test_pipelined_requests_after_one_over_its_limit_are_not_answered() -> None:
+    app, seen = application()
+    with served(app, request_timeout=SOON) as live, live.client() as client:
+        client.send(LAST.replace(b"Connection: close\r\n", b"").replace(b" / ", b" /slow ") + LAST)
+        got = client.rest()
+        assert got.count(b"HTTP/1.1 ") == 1
+        assert b" 503 " in got
+        eventually(lambda: seen)
+
+
+def test_all_requests_are_ended_when_all_threads_are_busy() -> None:
+    app, seen = application()
+    with served(app, request_timeout=SOON, threads=2) as live:
+        clients = [live.client() for _ in range(12)]
+        try:
+            opened = [each.__enter__() for each in clients]
+            for client in opened:
+                client.request("GET", "/slow")
+            assert [client.reply().status for client in opened] == [503] * 12
+        finally:
+            for each in clients:
+                each.__exit__(None, None, None)
+        eventually(lambda: live.get("/").status == 200)
+        assert set(seen) == {"RequestTimeout"}
+
+
+def echoing() -> carboy.Carboy:
+    importlib.import_module("carboy.gateway.websocket")  # that takes longer than the limit
+    app, _ = application()
+
+    @app.websocket("/echo")
+    def echo(ws: Any) -> None:
+        for message in ws:
+            ws.send(message)
+
+    return app
+
+
+def test_a_handshake_is_limited_until_its_handler_begins() -> None:
+    app = echoing()
+    view = Stuck()
+
+    @app.before_request
+    def wait() -> None:
+        if carboy.request.path == "/echo":
+            view()
+
+    with served(app, request_timeout=SOON, record=True) as live:
+        with pytest.raises(InvalidStatus, match="503"):
+            connect(f"ws://127.0.0.1:{live.port}/echo")
+        view.go.set()
+        assert view.ended.wait(PATIENCE)
+        eventually(lambda: not live.engine.connections)
+        assert [record[4] for record in live.records] == [503]
+        assert live.get("/").body == b"hello"
+
+
+def test_a_websocket_is_not_limited() -> None:
+    with served(echoing(), request_timeout=SOON) as live:
+        with connected(live) as socket:
+            socket.send("one")
+            assert socket.recv() == "one"
+            assert live.get("/slow").status == 503
+            assert live.get("/slow").status == 503
+            socket.send("two")
+            assert socket.recv() == "two"
+
+
+def connected(live: Live) -> Any:
+    """A WebSocket; on a busy machine, a handshake may take longer than the limit."""
+    found: list[Any] = []
+
+    def connects() -> bool:
+        try:
+            found.append(connect(f"ws://127.0.0.1:{live.port}/echo"))
+        except InvalidStatus:
+            return False
+        return True
+
+    eventually(connects)
+    return found[0]

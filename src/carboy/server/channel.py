@@ -339,7 +339,8 @@ class Channel:
         self.open = False
         self.gone = True
         self.connection.give_up()
-        self.record()
+        if not self.connection.taken:  # otherwise there is a record
+            self.record()
         self.news = True  # the leader, which has to look at the channel now, tells the receiver
 
     def tell(self) -> None:

@@ -128,7 +128,13 @@ class Channels:
                 now, settings.body_grace, settings.body_rate, settings.silence_timeout
             )
         self.opened.append(channel)
-        if not channel.body_ended or connection.interest != READ or connection.unsent is not None:
+        connection.broken |= connection.taken  # it was answered meanwhile (server/time_limits.py)
+        if connection.broken and hasattr(receiver, "accepted"):
+            # A WebSocket whose client has gone: its handler has begun to count, and has to end.
+            channel.begun = True
+            receiver.begin(channel)
+        whole = channel.body_ended and connection.unsent is None and not connection.broken
+        if not whole or connection.interest != READ:
             self._look(channel, now)
 
     def begin(self) -> None:
@@ -138,7 +144,7 @@ class Channels:
         """
         self.together = len(self.opened) > 1 and not self.led_by_loop
         for channel in self.opened:
-            if channel.open:
+            if channel.open and not channel.begun:
                 channel.begun = True
                 try:
                     channel.receiver.begin(channel)

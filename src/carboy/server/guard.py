@@ -171,7 +171,7 @@ def after(exchange: ServerExchange, answer: Answer, error: BaseException | None)
             raise error
         finally:
             del error  # its traceback has this frame
-    overdue.ended = True
+    first, overdue.ended = not overdue.ended, True
     if overdue.stage is Stage.UNANSWERED:
         if error is None and answer is not ANSWERED:
             return answer
@@ -179,10 +179,16 @@ def after(exchange: ServerExchange, answer: Answer, error: BaseException | None)
         exchange.connection.machine.close_after_response()
         return status, headers, text, None
     if answer is LATER:
+        if first and not overdue.delivered:  # the application does not know it yet
+            getattr(exchange.receiver, "overdue", _nothing)()
         return answer
     exchange.made = b""
     _drop(exchange, answer, error)
     return ANSWERED
+
+
+def _nothing() -> None:
+    pass
 
 
 def _drop(exchange: ServerExchange, answer: Answer, error: BaseException | None) -> None:

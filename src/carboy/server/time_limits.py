@@ -238,12 +238,16 @@ class TimeLimits:
             if not channel.open or exchange.head_begun or exchange.overdue is not None:
                 return
             overdue.stage = Stage.ANSWERED
+            overdue.ended = True  # no thread runs the application
             exchange.overdue = overdue
             exchange.refusal = REFUSAL
             exchange.connection.machine.close_after_response()
+            if channel.resumes:  # first: it would take the end for that of its client
+                receiver.overdue()
             channel.give_up(*response_of(limit))
         self._log(exchange, limit, now, stack)
-        receiver.overdue()
+        if not channel.resumes:
+            receiver.overdue()
 
     # --- the log
 

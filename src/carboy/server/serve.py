@@ -23,6 +23,7 @@ from carboy.server.beside_tls import HTTPS, redirects
 from carboy.server.bind import Address, from_host, parse_bind
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.machine import usable_cpus
+from carboy.server.metrics.statsd import statsd_of
 from carboy.server.metrics.totals import Totals
 from carboy.server.process_setup import set_up
 from carboy.server.processes import child, load_check
@@ -227,7 +228,8 @@ def supervise(worker: Worker) -> int:
     """Run as many worker processes as the plan says; returns the exit code."""
     settings = worker.plan.settings
     totals = Totals(settings.metrics.metrics_routes)
-    admin = SupervisorAdmin(open_admin(settings.operation), worker.served(), totals)
+    statsd = statsd_of(settings.metrics, totals)
+    admin = SupervisorAdmin(open_admin(settings.operation), worker.served(), totals, statsd)
     code = supervisor_for(worker, admin).run()
     if code == 0:
         worker.announcer.stopped()

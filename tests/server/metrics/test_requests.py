@@ -62,7 +62,7 @@ def test_the_second_call_has_only_what_is_new() -> None:
     counted = counts()
     counted.record(record())
     counted.take()
-    assert counted.take() == {"requests": [], "queue": [], "refused": {}}
+    assert counted.take() == {"requests": [], "queue": [], "refused": {}, "examples": []}
     counted.record(record())
     assert counted.take()["requests"][0][3][FIRST:] == [1, 0, 0]
 
@@ -113,6 +113,17 @@ def test_refused_requests_are_counted_by_reason() -> None:
     }  # fmt: skip
     assert found["queue"] == [2.0, 0, 0, 1]
     assert [each[2] for each in found["requests"]] == [503]
+
+
+def test_the_last_request_with_a_trace_is_the_example_of_its_bucket() -> None:
+    counted = counts()
+    for trace, seconds in (("a", 0.01), ("b", 0.02), ("c", 5.0)):
+        counted.record(record(trace=SimpleNamespace(trace_id=trace), seconds=seconds))
+    counted.record(record())
+    assert counted.take()["examples"] == [
+        ["/a", "GET", 0, "b", 0.02, 0.0], ["/a", "GET", 2, "c", 5.0, 0.0],
+    ]  # fmt: skip
+    assert counted.take()["examples"] == []
 
 
 def test_the_log_gets_each_record() -> None:

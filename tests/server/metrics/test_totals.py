@@ -49,6 +49,16 @@ def test_reports_of_workers_are_added_up() -> None:
     assert found["carboy_requests_refused_total{reason=bad_request}"] == 1
 
 
+def test_a_bucket_has_the_trace_of_a_request_as_its_exemplar() -> None:
+    totals = Totals()
+    example = ["/a", "GET", 1, "abc", 0.4, 1700000000.0]
+    totals.add(1, report(requests=[["/a", "GET", 200, CELL]], examples=[example]))
+    page = text.content(totals.families({}), True).decode()
+    (line,) = [line for line in page.splitlines() if " # {" in line]
+    assert 'le="1.0"' in line
+    assert line.endswith(' 3 # {trace_id="abc"} 0.4 1700000000.000')
+
+
 def test_requests_without_a_rule_have_a_name() -> None:
     totals = Totals()
     totals.add(1, report(requests=[["", "GET", 404, CELL]]))

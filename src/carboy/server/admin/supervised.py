@@ -14,6 +14,7 @@ from carboy.server.admin.questions import NEVER
 from carboy.server.admin.server import AdminServer
 from carboy.server.admin.table import all_paths
 from carboy.server.machine import resident
+from carboy.server.metrics.statsd import Statsd
 from carboy.server.metrics.totals import Totals
 from carboy.server.processes import stacks
 from carboy.server.processes.generations import Member, State
@@ -125,8 +126,10 @@ class SupervisorAdmin:
         sockets: Sequence[AdminSocket] = (),
         served: Served | None = None,
         metrics: Totals | None = None,
+        statsd: Statsd | None = None,
     ) -> None:
         self.metrics = metrics or Totals()
+        self._statsd = statsd
         self._sockets = list(sockets)
         self._served = served or Served()
         self.server: AdminServer | None = None
@@ -147,7 +150,8 @@ class SupervisorAdmin:
 
     def look(self, now: float) -> float:
         """Act on everything that is overdue; returns when to look next."""
-        return NEVER if self.server is None else self.server.look(now)
+        at = NEVER if self.server is None else self.server.look(now)
+        return at if self._statsd is None else min(at, self._statsd.look())
 
     def answered(self, worker: int, message: Message) -> None:
         """A worker has answered a question."""
@@ -171,6 +175,8 @@ class SupervisorAdmin:
 
     def leave(self) -> None:
         """Close the descriptors in a worker that was forked from the supervisor."""
+        if self._statsd is not None:
+            self._statsd.leave()
         if self.server is not None:
             self.server.close()
             self.server = None
@@ -178,6 +184,8 @@ class SupervisorAdmin:
 
     def stop(self) -> None:
         """Close the sockets and remove their files."""
+        if self._statsd is not None:
+            self._statsd.close()
         if self.server is not None:
             self.server.close()
             self.server = None

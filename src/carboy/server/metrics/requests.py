@@ -43,7 +43,7 @@ SECONDS, SENT, RECEIVED, FIRST = range(4)
 class ThreadCells:
     """The counts of one thread."""
 
-    __slots__ = ("cells", "queue", "refused", "sent", "thread")
+    __slots__ = ("cells", "examples", "queue", "refused", "sent", "thread")
 
     def __init__(self, buckets: int) -> None:
         self.thread = threading.current_thread()
@@ -52,6 +52,8 @@ class ThreadCells:
         self.queue: Cell = [0.0] + [0] * (buckets + 1)
         self.refused: dict[str, int] = {}
         self.sent: dict[Any, Cell] = {}
+        # The last request with a trace, by route, method and bucket: trace, seconds, time.
+        self.examples: dict[tuple[str, str, int], tuple[str, float, float]] = {}
 
 
 class RequestCounts:
@@ -100,6 +102,10 @@ class RequestCounts:
             cell[0] += seconds  # the literal of SECONDS, which the interpreter finds quicker
             cell[1] += sent
             cell[bisect_left(self.bounds, seconds) + 3] += 1
+            trace = vars(exchange).get("trace")  # if a log or a span has needed it
+            if trace is not None:
+                bucket = bisect_left(self.bounds, seconds)
+                own.examples[route, head.method, bucket] = trace.trace_id, seconds, record[0]
             if exchange.body is not None or exchange.channel is not None:
                 cell[2] += size_of(exchange)
             if exchange.queued_at or (status >= SERVER_ERROR and exchange.refusal):
@@ -151,11 +157,13 @@ class RequestCounts:
         """The counts since the last call, of text and numbers only.
 
         `requests`: lists of route, method, status and the numbers of a cell; `queue`: the numbers
-        of requests that waited; `refused`: by reason.
+        of requests that waited; `refused`: by reason; `examples`: lists of route, method, bucket,
+        trace, seconds and time.
         """
         requests: dict[Key, Cell] = {}
         queue: Cell = [0.0] + [0] * (len(self.bounds) + 1)
         refused: dict[str, int] = {}
+        examples: list[list[Any]] = []
         with self._taking:
             for own in self._threads[:]:
                 ended = not own.thread.is_alive()
@@ -170,12 +178,16 @@ class RequestCounts:
                     change = _change(own.sent, reason, [count])
                     if change is not None:
                         refused[reason] = refused.get(reason, 0) + int(change[0])
+                if own.examples:  # one that is noted meanwhile may be lost
+                    taken, own.examples = own.examples, {}
+                    examples += [[*key, *example] for key, example in taken.copy().items()]
                 if ended:
                     self._threads.remove(own)
         return {
             "requests": [[*key, change] for key, change in requests.items()],
             "queue": queue if any(queue) else [],
             "refused": refused,
+            "examples": examples,
         }
 
 

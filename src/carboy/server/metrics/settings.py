@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,6 +14,7 @@ from carboy.server.setting import METRICS, check_values, setting
 # timeout.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 MOST_BUCKETS = 64  # each is a series for each route and method
+_prefix = re.compile(r"[A-Za-z0-9_.-]*").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,32 @@ class MetricsSettings:
         shown="14 from 0.001 to 30",
     )
 
+    statsd: str = setting(
+        "", "HOST:PORT", "Server to which counts and durations are sent in the format of statsd, by"
+        " UDP.", METRICS,
+    )  # fmt: skip
+    statsd_prefix: str = setting(
+        "carboy.", "text", "Beginning of the names that are sent to --statsd.", METRICS
+    )
+    statsd_tags: bool = setting(
+        False, "yes or no", "Labels sent as tags of DogStatsD; otherwise they are in the names.",
+        METRICS,
+    )  # fmt: skip
+
     def __post_init__(self) -> None:
         check_values(self)
         read_buckets(self.metrics_buckets)
+        read_statsd(self.statsd)
+        if not _prefix(self.statsd_prefix):
+            raise ValueError(
+                f"--statsd-prefix {self.statsd_prefix!r} has characters that names cannot have."
+                " Use letters, digits, dots, underscores and hyphens."
+            )
+
+    @property
+    def statsd_place(self) -> tuple[str, int] | None:
+        """Host and port of `statsd`; None if nothing is sent."""
+        return read_statsd(self.statsd)
 
     @property
     def buckets(self) -> tuple[float, ...]:
@@ -65,6 +90,17 @@ def read_buckets(text: str) -> tuple[float, ...]:
     if len(bounds) > MOST_BUCKETS:
         raise ValueError(f"--metrics-buckets has {len(bounds)} bounds. Use at most {MOST_BUCKETS}.")
     return bounds
+
+
+def read_statsd(text: str) -> tuple[str, int] | None:
+    """Host and port; None for "". Raises ValueError if the text is not HOST:PORT."""
+    if not text:
+        return None
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(f"--statsd {text!r} is not HOST:PORT. Write it like 127.0.0.1:8125.")
+    return host, int(port)
 
 
 def increases(numbers: Iterable[float]) -> bool:

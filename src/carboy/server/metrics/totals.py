@@ -11,13 +11,14 @@ that were replaced may have had others.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from threading import Lock
 from typing import Any
 
 from carboy.server.metrics.application import ApplicationTotals
 from carboy.server.metrics.families import METRICS
 from carboy.server.metrics.requests import FIRST, NO_RULE, OTHER_ROUTE, RECEIVED, SECONDS, SENT
-from carboy.server.metrics.samples import Family, Labels, Sample, histogram_samples
+from carboy.server.metrics.samples import Exemplar, Family, Labels, Sample, histogram_samples
 
 SWITCHED = 101  # the status of a WebSocket, whose duration is that of its connection
 Message = dict[str, Any]
@@ -28,12 +29,14 @@ class Totals:
 
     def __init__(self, most_routes: int = 500) -> None:
         self._lock = Lock()
+        self.statsd_host = ""  # the address that a worker has found for the name in --statsd
         self._most_routes = most_routes
         self._bounds: tuple[float, ...] = ()
         self._routes: set[str] = set()
         self._requests: dict[tuple[str, str, int], list[float]] = {}
         self._queue: list[float] = []
         self._refused: dict[str, int] = {}
+        self._examples: dict[tuple[str, str], dict[int, Exemplar]] = {}
         self._counters: dict[str, dict[Labels, float]] = {}
         self.application = ApplicationTotals()
 
@@ -45,9 +48,9 @@ class Totals:
             self._take(worker, report)
 
     def _take(self, worker: int, report: Message) -> None:
-        bounds = tuple(report["buckets"])
-        if bounds != self._bounds:  # all workers have those of the server's settings
-            self._bounds = bounds
+        # All workers have the bounds of the server's settings.
+        self._bounds = tuple(report.get("buckets", self._bounds))
+        self.statsd_host = report.get("statsd", self.statsd_host)
         for route, method, status, change in report.get("requests", ()):
             self._add(self._requests, (self._known(route), method, status), change)
         if change := report.get("queue"):
@@ -56,6 +59,10 @@ class Totals:
             self._refused[reason] = self._refused.get(reason, 0) + count
         for name, labels, change in report.get("counters", ()):
             self._count(name, change, labels)
+        for route, method, bucket, trace, seconds, when in report.get("examples", ()):
+            key = self._known(route), method
+            example = Exemplar((("trace_id", trace),), seconds, when)
+            self._examples.setdefault(key, {})[bucket] = example
         for family in report.get("application", ()):
             self.application.add(worker, family, report["whole"])
 
@@ -109,6 +116,33 @@ class Totals:
                 yield family
         yield from self.application.families()
 
+    def for_statsd(self) -> list[tuple[str, Labels, float]]:
+        """Name, labels and sum of all counters, and of each bucket of the durations.
+
+        The last label of a bucket is its middle in seconds.
+        """
+        with self._lock:
+            return list(self._for_statsd())
+
+    def _for_statsd(self) -> Iterator[tuple[str, Labels, float]]:
+        bounds = (0.0, *self._bounds)
+        middles = [(a + b) / 2 for a, b in pairwise(bounds)] + [bounds[-1]]
+        durations: dict[tuple[str, str], list[float]] = {}
+        for (route, method, status), cell in self._requests.items():
+            labels = (("route", route), ("method", method))
+            yield "carboy_requests", (*labels, ("status", str(status))), sum(cell[FIRST:])
+            if status != SWITCHED:
+                self._add(durations, (route, method), cell[FIRST:])
+        for (route, method), counts in durations.items():
+            for middle, count in zip(middles, counts, strict=True):
+                labels = (("route", route), ("method", method))
+                yield "carboy_request_duration", (*labels, ("middle", repr(middle))), count
+        for reason, count in self._refused.items():
+            yield "carboy_requests_refused", (("reason", reason),), count
+        for name, of_name in self._counters.items():
+            for pairs, value in of_name.items():
+                yield name, pairs, value
+
     def _request_samples(self, found: dict[str, Family]) -> None:
         by_route: dict[tuple[str, str], list[float]] = {}
         durations: dict[tuple[str, str], list[float]] = {}
@@ -125,15 +159,19 @@ class Totals:
             found["carboy_response_content_bytes"].add(int(sums[SENT]), pair, "_total")
         for (route, method), sums in durations.items():
             pair = (("route", route), ("method", method))
-            found["carboy_request_duration_seconds"].samples += self._histogram(pair, sums)
+            found["carboy_request_duration_seconds"].samples += self._histogram(
+                pair, sums, self._examples.get((route, method))
+            )
         if self._queue:
             found["carboy_request_queue_seconds"].samples += self._histogram((), self._queue)
         for reason, count in sorted(self._refused.items()):
             found["carboy_requests_refused"].add(count, (("reason", reason),), "_total")
 
-    def _histogram(self, labels: Labels, sums: list[float]) -> list[Sample]:
+    def _histogram(
+        self, labels: Labels, sums: list[float], examples: dict[int, Exemplar] | None = None
+    ) -> list[Sample]:
         counts = [int(each) for each in sums[1:]]
-        return histogram_samples(labels, self._bounds, counts, float(sums[0]))
+        return histogram_samples(labels, self._bounds, counts, float(sums[0]), examples)
 
 
 def _sum(total: list[float], change: list[float]) -> list[float]:

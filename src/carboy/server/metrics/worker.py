@@ -23,6 +23,7 @@ from carboy.server.metrics.client_registry import ClientRegistry
 from carboy.server.metrics.figures import Collections, Differences, LoopLag, counters, gauges
 from carboy.server.metrics.requests import RequestCounts
 from carboy.server.metrics.settings import MetricsSettings
+from carboy.server.metrics.statsd import look_up, numeric
 
 if TYPE_CHECKING:
     from carboy.server.engine import Engine
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("carboy.error")
 
 INTERVAL = 1.0  # seconds between two reports
+LOOK_UP_AGAIN, LOOK_UP_RETRY = 60.0, 5.0  # seconds
 
 Message = dict[str, Any]
 
@@ -40,8 +42,10 @@ class WorkerMetrics:
     def __init__(
         self, settings: MetricsSettings, log: Callable[[Record], None] | None = None
     ) -> None:
+        self._settings = settings
         self.requests = RequestCounts(settings.buckets, settings.metrics_routes, log)
         self.send: Callable[[Message], object] = lambda report: None
+        self.after_report: Callable[[], object] = lambda: None
         self._collections = Collections()
         self._lag = LoopLag()
         self._differences = Differences()
@@ -55,15 +59,34 @@ class WorkerMetrics:
         """The engine is about to serve. Without a thread, reports are made when asked for only."""
         self._engine, self._gateway = engine, gateway
         self._collections.start()
+        place = self._settings.statsd_place
+        if place is not None and numeric(*place) is None:
+            self._start(self._look_up, place[0])
+        self._start(self._run)
+
+    def _start(self, function: Callable[..., object], *arguments: Any) -> None:
+        thread = threading.Thread(
+            target=function, args=arguments, name="carboy-metrics", daemon=True
+        )
         try:
-            start_thread(threading.Thread(target=self._run, name="carboy-metrics", daemon=True))
+            start_thread(thread)
         except NoThread as problem:
             log.warning("What is counted is not reported once a second: %s", problem)
+
+    def _look_up(self, host: str) -> None:
+        """Report the address of the statsd server, again and again, because it may change."""
+        while True:
+            found = look_up(host)
+            if found is not None:
+                self.send({"metrics": {"statsd": found}})
+            if self._over.wait(LOOK_UP_AGAIN if found else LOOK_UP_RETRY):
+                return
 
     def _run(self) -> None:
         while not self._over.wait(INTERVAL):
             try:
                 self.report()
+                self.after_report()
             except Exception:
                 log.exception("A bug in Carboy: what was counted could not be reported.")
 

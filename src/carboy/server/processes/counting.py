@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from carboy.server import systemd
+from carboy.server.metrics.statsd import Statsd, statsd_of
 from carboy.server.metrics.totals import Totals
 from carboy.server.metrics.worker import WorkerMetrics
 from carboy.server.settings import Settings
@@ -24,6 +25,7 @@ class Counting:
 
     def __init__(self, settings: Settings, totals: Totals | None = None) -> None:
         self.totals = totals or Totals()  # of a process without a supervisor
+        self._statsd: Statsd | None = None  # the same
         self.metrics: WorkerMetrics | None = None
         self.access: Access | None = None
         self._settings = settings
@@ -37,9 +39,14 @@ class Counting:
             counts = limits.counts_requests() or systemd.wants_status()
             memory = limits.max_memory
             self.access = counted(link.row, log, counts, memory)
-        if settings.metrics.metrics and settings.operation.wanted:
+        wanted = settings.operation.wanted or settings.metrics.statsd
+        if settings.metrics.metrics and wanted:
             self.metrics = WorkerMetrics(settings.metrics, self.access)
             self.metrics.send = self._take if link is None else link.send
+            if link is None:
+                self._statsd = statsd_of(settings.metrics, self.totals)
+            if self._statsd is not None:
+                self.metrics.after_report = self._statsd.look
             self.access = self.metrics.requests.record
 
     def _take(self, report: dict[str, Any]) -> None:
@@ -54,3 +61,5 @@ class Counting:
         """The engine has ended."""
         if self.metrics is not None:
             self.metrics.stop()
+        if self._statsd is not None:
+            self._statsd.close()

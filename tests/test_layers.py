@@ -134,7 +134,9 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # The event loop is shared by everything in a worker that awaits.
     "carboy.gateway.asgi": ("carboy.net.loop", "carboy.net.worker_loop"),
     "carboy.gateway.bridge": ("carboy.net.worker_loop",),
-    "carboy.gateway.worker_hooks": ("carboy.net.worker_loop",),
+    "carboy.gateway.worker_hooks": ("carboy.net.worker_jobs", "carboy.net.worker_loop"),
+    # Jobs of a worker end with it, so they are below the gateway that ends it.
+    "carboy.app.after_response": ("carboy.net.worker_jobs", "carboy.net.worker_loop"),
     "carboy.app.loop": ("carboy.net.loop_watch", "carboy.net.worker_loop"),
     "carboy.app.pump": ("carboy.net.loop_watch", "carboy.net.worker_loop"),
     "carboy.gateway.lifespan": ("carboy.net.loop",),

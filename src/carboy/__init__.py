@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 # module: the names it defines. tools/write_stubs.py writes __init__.pyi from this table.
 NAMES = {
     "carboy.app": "json",
+    "carboy.app.after_response": "after_response",
     "carboy.app.app": "Carboy Flask=Carboy",
     "carboy.app.blueprint": "Blueprint",
     "carboy.app.config": "Config",

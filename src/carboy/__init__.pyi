@@ -1,6 +1,7 @@
 """Written by tools/write_stubs.py from the table NAMES in __init__.py."""
 
 from carboy.app import json
+from carboy.app.after_response import after_response
 from carboy.app.app import Carboy
 from carboy.app.app import Carboy as Flask
 from carboy.app.blueprint import Blueprint
@@ -76,6 +77,7 @@ __all__ = [
     "Response",
     "WebSocket",
     "abort",
+    "after_response",
     "after_this_request",
     "appcontext_popped",
     "appcontext_pushed",

@@ -211,6 +211,7 @@ class RequestContext:
     _adapter: Any = UNSET
     _opened: Any = None  # the session; None: not opened yet
     _after: list[ft.AfterRequestCallable[Any]] | None = None
+    jobs: Any = None  # those of `after_response`
     _tokens: list[Any] | None = None
 
     def __init__(

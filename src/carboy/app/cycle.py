@@ -225,6 +225,8 @@ def run(
             error = failure
             found = app.handle_exception(failure)
         if found.__class__ is not tuple:
+            if ctx._after is not None and ctx.jobs is not None:
+                ctx.jobs.attach(found, origin)
             return send(found, origin, start_response)
         if start_response is None:
             return found

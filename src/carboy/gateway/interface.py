@@ -294,6 +294,9 @@ class Exchange(Protocol):
     handlers, and threads that may wait for their client), and the methods `websocket_began` and
     `websocket_ended`, between which a stop waits for a handler.
 
+    An exchange may also have a method `when_sent`: it calls a function, which must not block, when
+    the response has been sent, or its connection has ended.
+
     An exchange may also have a method `has_left`: whether the client has gone. Only the thread
     that runs the request calls it. `tls` gives the TlsFacts of the connection, None without TLS.
     `later` takes a Receiver and returns LATER, for `handle` to return. `websocket` takes a

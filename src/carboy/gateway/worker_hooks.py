@@ -7,15 +7,18 @@ the kind that the server has chosen.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from carboy.gateway.interface import StartFailed
-from carboy.net import worker_loop
+from carboy.net import worker_jobs, worker_loop
 
 if TYPE_CHECKING:
     from carboy.gateway.lifespan import Lifespan
+
+log = logging.getLogger("carboy.error")
 
 LEAST = 1.0  # seconds for what runs at the end, however late the stop is
 INNER = ("app", "wsgi_app", "application", "_app")  # names of what a middleware wraps
@@ -53,6 +56,8 @@ class WorkerHooks:
     def stop(self, seconds: float) -> None:
         """Wait for coroutines of requests, run what comes after serving, and end the loop."""
         until = time.monotonic() + max(LEAST, seconds)
+        if left := worker_jobs.jobs().drain(max(LEAST, seconds)):
+            log.warning("Jobs did not end within %.1f s: %s.", seconds, ", ".join(left))
         lifespan, self._lifespan = self._lifespan, None
         if lifespan is not None:
             worker_loop.worker_loop(self._loop).end_requests(max(LEAST, seconds))

@@ -168,6 +168,8 @@ class Closing:
             connection.cut()
             return
         connection.phase = CLOSED
+        if connection.after_sent is not None:
+            connection.all_sent()
         connection.template = None  # it leads back to the connection
         self.watch(connection, 0)
         self._connections.pop(connection.fd, None)

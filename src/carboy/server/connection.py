@@ -20,6 +20,7 @@ import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,7 @@ class Connection:
     own_socket = True  # that of the client; False for a request of HTTP/2
 
     __slots__ = (
+        "after_sent",
         "body_sent",
         "broken",
         "deferred",
@@ -130,6 +132,7 @@ class Connection:
         self.file: FileRest | None = None
         self.body_sent = 0  # bytes of body handed over for sending
         self.taken = False  # a time limit has ended its request (server/time_limits.py)
+        self.after_sent: list[Callable[[], object]] | None = None  # called when all is sent
         self.unread = False  # the client may be sending still: drain before closing
 
     def enter(self, phase: Phase, now: float) -> None:
@@ -302,6 +305,12 @@ class Connection:
         with taking:
             if not self.taken:
                 self.push(self.machine.informational("103 Early Hints", headers))
+
+    def all_sent(self) -> None:
+        """Call what waits for the end of the response; for the leader."""
+        calls, self.after_sent = self.after_sent or (), None
+        for call in calls:
+            call()
 
     # --- ending
 

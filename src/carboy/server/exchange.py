@@ -319,6 +319,17 @@ class ServerExchange:
         """Seconds that the request has waited, here and in front of the server."""
         return queued_seconds(self)
 
+    def when_sent(self, call: Callable[[], object]) -> None:
+        """Call `call` when the response has been sent, or its connection has ended.
+
+        For the thread that closes the response. `call` must not block.
+        """
+        connection = self.connection
+        if connection.has_unsent:
+            connection.after_sent = [*(connection.after_sent or ()), call]
+        else:
+            call()
+
     def request_line(self) -> str:
         """As the client wrote it but for secrets, for logs."""
         return self.responder.private(self.head.request_line())

@@ -70,6 +70,8 @@ class KeepAlive:
 
     def _keep_or_close(self, connection: Connection, now: float) -> None:
         """The response is sent."""
+        if connection.after_sent is not None:
+            connection.all_sent()
         machine = connection.machine
         if machine.must_close:
             self._closing.end(connection, now)

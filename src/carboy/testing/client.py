@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
+from carboy.app.after_response import run_here
 from carboy.http.request.environ_builder import EnvironBuilder
 from carboy.http.request.request import Request
 from carboy.http.response.response import Response
@@ -102,7 +103,8 @@ class Client:
         # A test may have replaced run_wsgi_app. Its function is called then.
         if self.lane == "server" and run_wsgi_app is self._own_run:
             run = run_as_served
-        result = run(self.application, environ, buffered)
+        with run_here():
+            result = run(self.application, environ, buffered)
         self._keep_cookies(environ, result)
         return result
 

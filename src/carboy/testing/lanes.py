@@ -104,6 +104,7 @@ class DirectExchange:
     """The exchange of a request that is passed to an application without a server."""
 
     root_path = ""
+    rule: Any = None  # as in ServerExchange: gateways read and set it
 
     def __init__(
         self,

@@ -39,7 +39,7 @@ def plan_of(command: str, monkeypatch: Any) -> Plan:
     """The plan with which `carboy run` would start a server. The command has to be accepted."""
     plans: list[Plan] = []
 
-    def start(plan: Plan, load: Any, banner: Any) -> int:
+    def start(plan: Plan, load: Any, banner: Any, commands: Any) -> int:
         plans.append(plan)
         return 0
 

@@ -137,6 +137,14 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "carboy.gateway.worker_hooks": ("carboy.net.worker_jobs", "carboy.net.worker_loop"),
     # Jobs of a worker end with it, so they are below the gateway that ends it.
     "carboy.app.after_response": ("carboy.net.worker_jobs", "carboy.net.worker_loop"),
+    # The lock is in the folder of the user; threads are those of the worker.
+    "carboy.app.timetable": (
+        "carboy.net.loop",
+        "carboy.net.threads",
+        "carboy.net.worker_jobs",
+        "carboy.net.worker_loop",
+        "carboy.user_sockets",
+    ),
     "carboy.app.loop": ("carboy.net.loop_watch", "carboy.net.worker_loop"),
     "carboy.app.pump": ("carboy.net.loop_watch", "carboy.net.worker_loop"),
     "carboy.gateway.lifespan": ("carboy.net.loop",),
@@ -201,7 +209,8 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
         "carboy.serving": "app.run() is Flask's method; the server is in the other column.",
     },
     "carboy.app.serving_hooks": {
-        "carboy.testing": "test_app() is a method of the application, as in Quart."
+        "carboy.app.timetable": "Loads hashlib and fcntl; needed only with app.every().",
+        "carboy.testing": "test_app() is a method of the application, as in Quart.",
     },
     "carboy.app.registry": {
         "carboy.app.commands": "Loads click.",
@@ -407,8 +416,9 @@ ORDER: dict[str, tuple[str, ...]] = {
         "typing", "packages", "config", "signals", "active", "loop", "pump", "async_body",
         "early_hints", "json.provider", "json", "json.tag", "wrappers", "time_limits",
         "secure_cookies", "sessions", "interface", "context", "globals", "automatic_hints",
-        "helpers", "logging", "views", "template_strings", "templating", "urls", "plan", "errors",
-        "returns", "sending", "static_lane", "cycle", "stepwise", "commands", "registry",
+        "helpers", "logging", "views", "template_strings", "templating", "urls", "plan",
+        "after_response", "intervals", "timetable", "errors", "returns",
+        "sending", "static_lane", "cycle", "stepwise", "commands", "registry",
         "serving_hooks", "blueprint", "app",
     ),
     "realtime": (

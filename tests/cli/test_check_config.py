@@ -53,6 +53,7 @@ def test_all_problems_are_shown_at_once(folder: Path) -> None:
         *("--bind", "nonsense", "--bind", "unix:/missing/x.sock", "--umask", "999"),
         *("--static", "/a=nowhere", "--client-ca", "ca.pem", "--access-log-file", "missing/log"),
         *("--socket-group", "no-such-group", "--server-header", "\n"),
+        *("--with", "no-such-program"),
     )
     assert code == 1
     for part in (
@@ -67,6 +68,7 @@ def test_all_problems_are_shown_at_once(folder: Path) -> None:
         "--access-log-file missing/log cannot be used",
         "no group 'no-such-group'",
         "server_header may only contain",
+        "there is no program 'no-such-program'",
     ):
         assert part in texts(found), part
 

@@ -45,7 +45,7 @@ def planned(monkeypatch: pytest.MonkeyPatch, *args: str) -> tuple[Plan, str]:
     """The plan and the application of `carboy run`; nothing is served."""
     plans: list[tuple[Plan, str]] = []
 
-    def start(plan: Plan, load: object, announcer: object) -> int:
+    def start(plan: Plan, load: object, announcer: object, commands: object) -> int:
         plans.append((plan, announcer.name))  # type: ignore[attr-defined]
         return 0
 

@@ -57,6 +57,7 @@ def test_every_option_is_explained(command: str) -> None:
         "workers",
         "https",
         "http2",
+        "jobs",
         "static-files",
         "develop",
         "from-flask",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -247,6 +248,18 @@ class Blueprint(Scaffold):
     def _in_app(self, table: str, f: F) -> F:
         self.record_once(lambda state: getattr(state.app, table).setdefault(None, []).append(f))
         return f
+
+    @setupmethod
+    def every(
+        self, interval: float | str | timedelta, *, at_start: bool = False
+    ) -> Callable[[F], F]:
+        """`every` of the application."""
+
+        def decorator(f: F) -> F:
+            self.record_once(lambda state: state.app.every(interval, at_start=at_start)(f))
+            return f
+
+        return decorator
 
     @setupmethod
     def before_app_request(self, f: F) -> F:

@@ -225,9 +225,7 @@ def run(
             error = failure
             found = app.handle_exception(failure)
         if found.__class__ is not tuple:
-            if ctx._after is not None and ctx.jobs is not None:
-                ctx.jobs.attach(found, origin)
-            return send(found, origin, start_response)
+            return send(found, origin, start_response, ctx)
         if start_response is None:
             return found
         start_response(found[0], found[1])
@@ -238,7 +236,7 @@ def run(
             return raised.later(origin, partial(_resume, app, ctx, token), start_response)
         if not isinstance(raised, RequestTimeout):
             raise
-        return send(_late_response(app, plan, ctx), origin, start_response)
+        return send(_late_response(app, plan, ctx), origin, start_response, ctx)
     finally:
         plain = token is not None and error is None and preserve is None and ctx._tokens is None
         hooks = app.teardown_request_funcs or app.teardown_appcontext_funcs or plan.own_teardown

@@ -11,13 +11,18 @@ from carboy.http.status import has_no_content
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse
 
+    from carboy.app.context import RequestContext
     from carboy.gateway.interface import Answer, Exchange
 
 ORIGINAL_CALL = BaseResponse.__call__  # a patch replaces the attribute, not this
 
 
-def send(response: Any, origin: Any, start_response: StartResponse | None) -> Any:
+def send(
+    response: Any, origin: Any, start_response: StartResponse | None, ctx: RequestContext
+) -> Any:
     """Send a Response: returns the body for an environ, an Answer for an exchange."""
+    if ctx._after is not None and ctx.jobs is not None:
+        ctx.jobs.attach(response, origin)
     if hasattr(getattr(response, "response", None), "__aiter__"):
         return _send_async(response, origin, start_response)
     if start_response is not None:

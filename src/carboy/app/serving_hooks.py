@@ -10,8 +10,10 @@ may wait.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
+from carboy.app.intervals import seconds_of
 from carboy.app.plan import is_coroutine_function, is_generator_function
 from carboy.app.registry import setupmethod
 from carboy.http.properties import cached_property
@@ -35,6 +37,7 @@ class ServingHooks:
     """Methods of the application."""
 
     _lifetime: Lifetime | None = None
+    without_jobs = False  # set by a test: the jobs of `every` do not run
     _got_first_request: bool
 
     @cached_property
@@ -111,6 +114,28 @@ class ServingHooks:
 
         return call
 
+    @cached_property
+    def every_jobs(self) -> list[tuple[Callable[[], Any], float, bool]]:
+        """The functions that run at intervals, with seconds and whether they run at the start."""
+        return []
+
+    @setupmethod
+    def every(
+        self, interval: float | str | timedelta, *, at_start: bool = False
+    ) -> Callable[[F], F]:
+        """Call the decorated function at intervals, in one worker of the machine at a time.
+
+        `interval` is a number of seconds, a text such as "5m", or a timedelta. The first call is
+        one interval after the first start of the server, or `at_start`. Raises ValueError.
+        """
+        seconds = seconds_of(interval)
+
+        def decorator(f: F) -> F:
+            self.every_jobs.append((f, seconds, at_start))
+            return f
+
+        return decorator
+
     async def startup(self) -> None:
         """Run what comes before serving. Servers do this; call it under other servers."""
         self._lifetime = lifetime = Lifetime(self)
@@ -124,7 +149,8 @@ class ServingHooks:
 
     def direct_lifespan(self) -> ASGI | None:
         """The ASGI lifespan of this application, for a server; None if it has no such functions."""
-        if self.before_serving_funcs or self.while_serving_gens or self.after_serving_funcs:
+        hooks = self.before_serving_funcs or self.while_serving_gens or self.after_serving_funcs
+        if hooks or self.every_jobs:
             return Lifetime(self).lifespan
         return None
 
@@ -146,6 +172,10 @@ class Lifetime:
         """The ASGI lifespan protocol."""
         await receive()
         await self.start()
+        if self._app.every_jobs and not self._app.without_jobs:
+            from carboy.app.timetable import Timetable
+
+            Timetable(self._app, self._app.every_jobs).start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.stop()

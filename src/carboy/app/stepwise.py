@@ -72,7 +72,7 @@ def _answer(app: Application, plan: Plan, ctx: RequestContext, exchange: Exchang
             error = late
             rv = ServiceUnavailable()
             found = yield from _finalize(app, plan, ctx, rv, from_error_handler=True)
-        return send(found, exchange, None)
+        return send(found, exchange, None, ctx)
     except BaseException as raised:
         error = raised
         raise

@@ -114,6 +114,17 @@ class Octal(ParamType):
         return bits
 
 
+class CommandLine(ParamType):
+    """A command line; in a variable, each line is one."""
+
+    name = "command"
+    envvar_list_splitter = "\n"
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """The lines of a variable that are not empty."""
+        return [line for line in rv.splitlines() if line.strip()]
+
+
 class Workers(ParamType):
     """A number of processes from 1 up, or "auto"."""
 

@@ -9,7 +9,7 @@ from types import ModuleType
 import click
 
 from carboy.cli import locate
-from carboy.cli.option_types import Workers
+from carboy.cli.option_types import CommandLine, Workers
 from carboy.cli.section_option import option
 from carboy.server.bind import KEPT_FDS
 from carboy.server.processes.load_check import VARIABLE
@@ -41,6 +41,11 @@ def processes() -> list[click.Parameter]:
         option(
             "--hooks", section=WORKERS, metavar="MODULE",
             help="Module with functions that run when workers start, stop and crash.",
+        ),
+        option(
+            "--with", section=WORKERS, multiple=True, type=CommandLine(), metavar="COMMAND",
+            help="Command that runs beside the workers, such as the consumer of a queue. May be"
+            " given more than once.",
         ),
     ]  # fmt: skip
 

@@ -24,6 +24,7 @@ from carboy.cli.options import SectionedCommand, listening, option, tuning
 from carboy.cli.process_options import hooks_module
 from carboy.net.certificate_error import CertificateError
 from carboy.server.bind import Address, BindError
+from carboy.server.processes.commands import Command, parse_command
 from carboy.server.processes.plan import Plan
 from carboy.server.processes.start_methods import CannotFork
 from carboy.server.serve import addresses, count_workers, start
@@ -78,7 +79,8 @@ def run(ctx: click.Context, /, app: str | None, mount: mounts.Mounted, **values:
         shown = mounts.shown(name, mount) or ", ".join(values["static"])
         banner = Banner(shown, platform_variables.lines(used))
         plan = replace(plan, application=shown)
-        code = start(plan, lambda: load_or_explain(name, interface, mount), banner)
+        commands = commands_of(values)
+        code = start(plan, lambda: load_or_explain(name, interface, mount), banner, commands)
     except (BindError, CannotFork, ValueError, TypeError) as problem:
         raise click.ClickException(str(problem)) from None
     sys.exit(code)
@@ -114,9 +116,19 @@ def checked_plan(values: dict[str, Any]) -> Plan:
     return plan
 
 
+def commands_of(values: dict[str, Any]) -> tuple[Command, ...]:
+    """The commands of --with. Raises ValueError if one cannot be started."""
+    commands = tuple(map(parse_command, values.get("with") or ()))
+    if commands and not values["supervisor"]:
+        raise ValueError("--with requires the supervisor. Leave out --no-supervisor.")
+    return commands
+
+
 def make_plan(values: dict[str, Any]) -> Plan:
     """The plan of the server, from the options of the command."""
     given = {name: value for name, value in values.items() if value is not None}
+    commands_of(values)
+    given.pop("with", None)
     workers = count_workers(given.pop("workers"))
     if workers > 1 and not given["supervisor"]:
         raise click.UsageError("--no-supervisor requires --workers 1.")

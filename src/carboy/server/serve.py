@@ -27,6 +27,7 @@ from carboy.server.metrics.statsd import statsd_of
 from carboy.server.metrics.totals import Totals
 from carboy.server.process_setup import set_up
 from carboy.server.processes import child, load_check
+from carboy.server.processes.commands import Command, Commands
 from carboy.server.processes.generations import Generations
 from carboy.server.processes.health import Health
 from carboy.server.processes.plan import Plan
@@ -164,10 +165,16 @@ class Silent(LogAnnouncer):
         pass
 
 
-def start(plan: Plan, load: Load, announcer: Announcer | None = None) -> int:
+def start(
+    plan: Plan,
+    load: Load,
+    announcer: Announcer | None = None,
+    commands: Sequence[Command] = (),
+) -> int:
     """Listen, then serve the result of `load` until stopped; returns the exit code.
 
-    Each worker below a supervisor calls `load` itself, so that new workers run new code.
+    Each worker below a supervisor calls `load` itself, so that new workers run new code. A
+    supervisor runs `commands` beside the workers.
     """
     announcer = announcer or LogAnnouncer()
     install()  # also where the application is loaded before workers are forked
@@ -190,7 +197,7 @@ def start(plan: Plan, load: Load, announcer: Announcer | None = None) -> int:
         worker = Worker(plan, sockets, load, announcer, restarted)
         worker.clean_up = clean_up
         export(plan.settings)
-        return supervise(worker) if plan.is_supervised() else worker.run_alone()
+        return supervise(worker, commands) if plan.is_supervised() else worker.run_alone()
     finally:
         clean_up()
         for sock in sockets:
@@ -224,21 +231,29 @@ def redirects_or_close(port: int, sockets: Sequence[socket.socket], backlog: int
         raise
 
 
-def supervise(worker: Worker) -> int:
+def supervise(worker: Worker, beside: Sequence[Command] = ()) -> int:
     """Run as many worker processes as the plan says; returns the exit code."""
     settings = worker.plan.settings
     totals = Totals(settings.metrics.metrics_routes)
     statsd = statsd_of(settings.metrics, totals)
-    admin = SupervisorAdmin(open_admin(settings.operation), worker.served(), totals, statsd)
-    code = supervisor_for(worker, admin).run()
+    commands = Commands(beside, settings.graceful_timeout)
+    commands.start(worker.sockets)
+    try:
+        admin = SupervisorAdmin(open_admin(settings.operation), worker.served(), totals, statsd)
+        code = supervisor_for(worker, admin, commands).run()
+    finally:
+        commands.join()
     if code == 0:
         worker.announcer.stopped()
     return code
 
 
-def supervisor_for(worker: Worker, admin: SupervisorAdmin | None = None) -> Supervisor:
+def supervisor_for(
+    worker: Worker, admin: SupervisorAdmin | None = None, commands: Commands | None = None
+) -> Supervisor:
     """The supervisor of a plan with several workers, not yet running. Raises CannotFork."""
     plan = worker.plan
+    commands = commands or Commands((), 0.0)
     settings = plan.settings
     # If this process ends after serving, no other code in it waits for children.
     adopts = plan.ends_process and (os.getpid() == 1 or child.is_subreaper())
@@ -258,8 +273,16 @@ def supervisor_for(worker: Worker, admin: SupervisorAdmin | None = None) -> Supe
         admin=admin,
         rollout=Rollout(generations, settings.worker_limits.canary, preload),
         drain_delay=settings.operation.drain_delay,
-        on_replace=lambda: plan.tls and plan.tls.reload(),
+        on_replace=lambda: _reload(plan, commands),
+        on_stop=commands.stop,
     )
+
+
+def _reload(plan: Plan, commands: Commands) -> None:
+    """Load certificates again, and restart the commands beside the workers."""
+    if plan.tls is not None:
+        plan.tls.reload()
+    commands.restart()
 
 
 def preload_of(worker: Worker) -> Preload:

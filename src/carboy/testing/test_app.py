@@ -29,7 +29,8 @@ class TestApp:
         self._gateway: Any = None
 
     def startup(self) -> None:
-        """Run what comes before serving."""
+        """Run what comes before serving. The jobs of `app.every` do not run."""
+        self.app.without_jobs = True
         self._gateway = gateway = for_application(self.app)
         start = getattr(gateway, "start", None)
         if start is not None:

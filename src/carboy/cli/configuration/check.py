@@ -24,6 +24,7 @@ from carboy.net.certificate_error import CertificateError
 from carboy.server.beside_tls import HTTPS
 from carboy.server.bind import Address, BindError, SocketFile, from_host, parse_bind
 from carboy.server.processes import load_check
+from carboy.server.processes.commands import parse_command
 from carboy.server.processes.plan import Plan
 from carboy.server.processes.worker import Worker
 from carboy.server.serve import HOST, HTTP, PORT, LogAnnouncer
@@ -58,6 +59,7 @@ def check_config(
     found += check_addresses(addresses, SocketFile(values["socket_mode"], values["socket_group"]))
     found += check_files(values)
     found += check_names(values)
+    found += check_commands(values)
     name, wrong = name_of_application(ctx, app, bool(mount or values["static"]))
     found += wrong
     if name is not None:
@@ -158,6 +160,15 @@ def check_tls(values: Values, settings: Settings) -> Iterator[Problem]:
     else:
         for warning in () if tls is None else tls.warnings():
             yield Problem("cert", warning, is_error=tls is not None and not tls.is_valid())
+
+
+def check_commands(values: Values) -> Iterator[Problem]:
+    """A problem for each command of --with that cannot be started."""
+    for text in values.get("with") or ():
+        try:
+            parse_command(text)
+        except ValueError as problem:
+            yield Problem("with", str(problem))
 
 
 def name_of_application(

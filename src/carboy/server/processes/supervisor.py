@@ -76,6 +76,7 @@ class Supervisor:
         on_ready: Callable[[], object] = lambda: None,
         on_slow_stop: Callable[[int | None], object] = lambda running: None,
         on_replace: Callable[[], object] = lambda: None,
+        on_stop: Callable[[], object] = lambda: None,
         stay: bool = False,
         relay: SupervisorRelay | None = None,
         wear: Wear | None = None,
@@ -88,6 +89,7 @@ class Supervisor:
         self.health = health
         self._on_ready = on_ready
         self._on_replace = on_replace  # called before the workers are replaced
+        self._on_stop = on_stop  # called when a stop begins
         self._on_slow_stop = on_slow_stop  # called when Ctrl+C has not ended everything in a moment
         self._shutdown = ListenerShutdown(sockets)
         self._inbox = Inbox(self.HANDLED, stay)
@@ -299,6 +301,7 @@ class Supervisor:
             self._rollout.stop()
             systemd.notify("STOPPING=1")
             self.generations.stopping = True
+            self._on_stop()
 
     def _end_at_once(self) -> None:
         self.generations.stopping = True

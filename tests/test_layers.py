@@ -139,7 +139,6 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "carboy.app.after_response": ("carboy.net.worker_jobs", "carboy.net.worker_loop"),
     # The lock is in the folder of the user; threads are those of the worker.
     "carboy.app.timetable": (
-        "carboy.net.loop",
         "carboy.net.threads",
         "carboy.net.worker_jobs",
         "carboy.net.worker_loop",

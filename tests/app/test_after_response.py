@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from carboy import Carboy, after_response, current_app, g, request
+from http2_client import http2, served_h2c
 from live_engine import served
 from running import PATIENCE, Running
 
@@ -160,6 +161,18 @@ def test_a_job_waits_until_the_bytes_of_a_large_response_have_left(app: Any) -> 
         left = LARGE
         while left:
             left -= len(client.file.read(min(left, 1 << 20)))
+        assert app.ran.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("size", [2, 1 << 20])
+def test_a_job_runs_after_a_response_over_http_2(app: Any, size: int) -> None:
+    @app.get("/x")
+    def view() -> bytes:
+        after_response(say, "job")
+        return bytes(size)
+
+    with served_h2c(app) as live, http2(live) as client:
+        assert len(client.get("/x").body) == size
         assert app.ran.wait(PATIENCE)
 
 

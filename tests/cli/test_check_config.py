@@ -79,6 +79,12 @@ def test_a_variable_of_a_platform_that_cannot_be_used_is_a_problem(folder: Path)
     assert "The variable PORT" in texts(found)
 
 
+def test_the_module_of_hooks_is_loaded(folder: Path) -> None:
+    code, found = check(folder, "--port", "0", "--hooks", "missing_hooks")
+    assert code == 1
+    assert "The module of --hooks cannot be used" in texts(found)
+
+
 def test_without_an_application_there_is_a_problem(tmp_path: Path) -> None:
     code, found = check(tmp_path, "--port", "0")
     assert (code, [each["about"] for each in found["problems"]]) == (1, ["app"])

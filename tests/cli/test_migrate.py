@@ -328,7 +328,15 @@ def test_a_source_that_cannot_be_used_is_reported(folder: Path, text: str, part:
     assert part in refused(text)
 
 
-@pytest.mark.parametrize("text", ["gunicorn -w many app:app", "gunicorn --nonsense 3 app:app"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gunicorn -w many app:app",
+        "gunicorn --nonsense 3 app:app",
+        "gunicorn --forwarded-allow-ips nonsense app:app",
+        "gunicorn --ciphers 'a\nb' --http-protocols h3 --cert-reqs 7 app:app",
+    ],
+)
 def test_a_value_or_option_that_cannot_be_used_has_no_equal(folder: Path, text: str) -> None:
     assert "no equal" in verdicts(found(text)).values()
 

@@ -165,6 +165,13 @@ def test_a_table_of_its_own_is_found() -> None:
     assert line_of_key("[tool.carboy]\nlimit-body = 1", "limit_body") == 2
 
 
+def test_a_setting_that_cannot_work_is_a_usage_error(folder: Path) -> None:
+    args = ["run", "--print-config", "--static", "/a=missing"]
+    result = CliRunner().invoke(make_group(), args)
+    assert result.exit_code == 2
+    assert "missing is not a folder" in result.output
+
+
 def test_two_actions_exclude_each_other(folder: Path) -> None:
     args = ["run", "--print-config", "--check-config"]
     result = CliRunner().invoke(make_group(), args)

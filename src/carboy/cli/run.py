@@ -94,6 +94,20 @@ def _perform(
     values: dict[str, Any],
 ) -> int:
     """Show or check the configuration instead of serving; returns the exit code."""
+    try:
+        return _shown(action, ctx, app, mount, values)
+    except (ValueError, TypeError) as problem:
+        raise click.UsageError(str(problem), ctx) from None
+
+
+def _shown(
+    action: Action,
+    ctx: click.Context,
+    app: str | None,
+    mount: mounts.Mounted,
+    values: dict[str, Any],
+) -> int:
+    """Carry out the action. Raises ValueError for a value that cannot be shown."""
     config_options.apply_platform(ctx, values)
     as_json = bool(ctx.meta.get(config_options.JSON))
     if action is Action.PRINT:

@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import click
@@ -20,6 +21,7 @@ from carboy.cli.application import chosen_app, load_or_explain
 from carboy.cli.configuration.places import check_addresses, check_files, check_names
 from carboy.cli.configuration.problems import Problem
 from carboy.cli.options import PROBLEMS
+from carboy.cli.process_options import hooks_module
 from carboy.net.certificate_error import CertificateError
 from carboy.server.beside_tls import HTTPS
 from carboy.server.bind import Address, BindError, SocketFile, from_host, parse_bind
@@ -63,7 +65,7 @@ def check_config(
     name, wrong = name_of_application(ctx, app, bool(mount or values["static"]))
     found += wrong
     if name is not None:
-        found += check_application(name, settings, mount)
+        found += check_application(name, settings, mount, values.get("hooks"))
     if not any(each.is_error for each in found):
         found += check_plan(values, make_plan)
     show(found, name or "", as_json)
@@ -181,9 +183,12 @@ def name_of_application(
         return None, [Problem("app", problem.format_message())]
 
 
-def check_application(name: str, settings: Settings, mount: mounts.Mounted) -> Iterator[Problem]:
-    """A problem if the application cannot be loaded in a process of its own."""
-    plan = Plan(addresses=(), settings=settings, access_log=False)
+def check_application(
+    name: str, settings: Settings, mount: mounts.Mounted, hooks: str | None = None
+) -> Iterator[Problem]:
+    """A problem if the application, or the module of --hooks, cannot be loaded in a process."""
+    load_hooks = partial(hooks_module, hooks) if hooks else None
+    plan = Plan(addresses=(), settings=settings, access_log=False, load_hooks=load_hooks)
     worker = Worker(
         plan, (), lambda: load_or_explain(name, settings.interface, mount), LogAnnouncer()
     )

@@ -62,6 +62,10 @@ def _underscores(value: Any) -> Any:
     return True if value == "dangerous" else SKIP
 
 
+def _no_admin(value: Any) -> Any:
+    return "none" if truth(value) else SKIP
+
+
 def _errors(value: Any) -> Any:
     if value not in ("-", None):
         raise ValueError("The error log goes to standard error. Redirect it to a file.")
@@ -314,6 +318,6 @@ GUNICORN: Table = {
         none("The admin socket has the mode 600."), VALUE, ("--control-socket-mode",)
     ),
     "control_socket_disable": Setting(
-        none("The admin socket is for this user only."), FLAG, ("--no-control-socket",)
+        same("admin", _no_admin), FLAG, ("--no-control-socket",)
     ),
 }  # fmt: skip

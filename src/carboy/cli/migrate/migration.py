@@ -13,9 +13,12 @@ from carboy.cli.migrate.given import Given, Unread
 from carboy.cli.migrate.rules import SKIP, Rule, Takes, Verdict
 from carboy.cli.migrate.servers import Server
 from carboy.cli.option_types import Host
+from carboy.server.settings import Settings, names_of_settings, with_values
 
 ENV, APP, ENV_FILE = "env", "app", "env_file"
 ENDLESS_LINE = 120
+SETTINGS = {name for _, name, _ in names_of_settings()}
+OF_OTHER_MACHINES = ("static",)  # folders need not be here
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +95,13 @@ class Migration:
         values = value if isinstance(value, list) else [value]
         if not many and len(values) != 1:
             raise ValueError(f"--{name.replace('_', '-')} takes one value. Choose one of {values}.")
-        for each in values:
-            check_value(param, each)
+        found = [check_value(param, each) for each in values]
+        if (
+            name in SETTINGS
+            and name not in OF_OTHER_MACHINES
+            and not any("$" in str(each) for each in found)
+        ):
+            with_values(Settings(), {name: found if many else found[0]})
         if many:
             before = self.options.get(name, []) if repeated else []
             self.options[name] = [*before, *(each for each in values if each not in before)]
@@ -157,11 +165,14 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, list | tuple) else str(value)
 
 
-def check_value(param: click.Parameter, value: Any) -> None:
-    """Raise ValueError if an option cannot have a value. A value with a $ is left to the shell."""
+def check_value(param: click.Parameter, value: Any) -> Any:
+    """The value as `carboy run` reads it. A value with a $ is left to the shell.
+
+    Raises ValueError if the option cannot have the value.
+    """
     if "$" in str(value) or isinstance(param.type, Host):
-        return
+        return value
     try:
-        param.type.convert(str(value), param, None)
+        return param.type.convert(str(value), param, None)
     except click.BadParameter as problem:
         raise ValueError(problem.message) from None

@@ -33,7 +33,6 @@ QUEUE = none("Run a queue of your own beside the workers: --with 'huey_consumer 
 CHEAPER = none(
     "The number of workers does not change with the load. Threads are started on demand."
 )
-STATS = like("admin", "`carboy status` and `carboy top` read it, and /metrics is Prometheus text.")
 RELOAD = none("Send SIGHUP after a deployment; `carboy dev` reloads when files change.")
 CACHING = none("Use the cache of the framework, or --cache for responses.")
 LOGGING = none("Error log and output go to standard error and output; the access log has options.")
@@ -84,6 +83,14 @@ def _group(value: Any) -> Any:
 def _expires(value: Any) -> Any:
     """The seconds of `PATTERN SECONDS`."""
     return number(str(value).rpartition(" ")[2])
+
+
+def _stats(value: Any) -> str:
+    text = str(value)
+    return bind_of(text) if ":" in text else text
+
+
+STATS = like("admin", "It speaks HTTP. `carboy status` reads it.", _stats)
 
 
 def _value(rule: Rule, *short: str) -> Setting:

@@ -32,6 +32,7 @@ class RequestLimits:
         "Path of requests that --adaptive-limit does not refuse, such as health checks. May be"
         " given more than once.",
         THREADS,
+        shown="/livez /readyz /healthz /health /ping",
     )
 
     def __post_init__(self) -> None:

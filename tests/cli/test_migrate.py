@@ -295,6 +295,12 @@ def test_a_command_line_of_hypercorn(folder: Path) -> None:
     assert verdicts(one)["--quic-bind"] == "no equal"
 
 
+def test_a_command_line_of_daphne(folder: Path) -> None:
+    one = found("daphne -b 0.0.0.0 -p 81 --proxy-headers --no-server-name app:app")
+    assert one["table"] == {"app": "app:app", "host": "0.0.0.0", "port": 81, "server-header": ""}
+    assert verdicts(one)["--proxy-headers"] == "no equal"
+
+
 def test_a_command_line_of_uwsgi(folder: Path) -> None:
     one = found("uwsgi --http :8080 --wsgi-file app.py --callable app -p 2 --threads 3 -M")
     assert one["table"] == {

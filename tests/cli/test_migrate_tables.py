@@ -10,13 +10,20 @@ from gunicorn.config import KNOWN_SETTINGS
 from uvicorn.main import main as uvicorn
 
 from carboy.cli.main import make_group
+from carboy.cli.migrate.daphne_table import DAPHNE
 from carboy.cli.migrate.gunicorn_table import GUNICORN
 from carboy.cli.migrate.hypercorn_table import HYPERCORN
 from carboy.cli.migrate.rules import Table, Takes, Verdict
 from carboy.cli.migrate.uvicorn_table import NEGATIVES, UVICORN
 from carboy.cli.migrate.uwsgi_table import UWSGI
 
-TABLES = {"gunicorn": GUNICORN, "uvicorn": UVICORN, "uwsgi": UWSGI, "hypercorn": HYPERCORN}
+TABLES = {
+    "gunicorn": GUNICORN,
+    "uvicorn": UVICORN,
+    "uwsgi": UWSGI,
+    "hypercorn": HYPERCORN,
+    "daphne": DAPHNE,
+}
 # Not options of `carboy run`: the application, its variables, and an option of `carboy`.
 OTHER = {"app", "env", "env_file"}
 # Options of `carboy run` that are being added.

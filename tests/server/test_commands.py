@@ -113,6 +113,19 @@ def test_a_command_that_does_not_stop_is_killed_with_its_processes(folder: Path)
         eventually(lambda: is_gone(child))
 
 
+def test_a_second_ctrl_c_kills_commands_at_once(folder: Path) -> None:
+    (folder / "stubborn.py").write_text(
+        "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "print('begun', flush=True)\nwhile True:\n    time.sleep(60)\n"
+    )
+    args = ("--port", "0", "--graceful-timeout", "1000", "--with", command("stubborn.py"))
+    with Running("run", *args, cwd=folder) as server:
+        server.address()
+        server.line("| begun")
+        server.send(signal.SIGQUIT)
+        assert server.wait() == 128 + signal.SIGQUIT
+
+
 def test_commands_end_with_a_supervisor_that_is_killed(folder: Path) -> None:
     with Running("run", "--port", "0", "--with", command("worker.py"), cwd=folder) as server:
         server.address()

@@ -25,16 +25,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextvars import Context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from carboy.app.plan import is_coroutine_function
 from carboy.net.threads import NoThread, start_thread
 from carboy.net.worker_jobs import jobs
 from carboy.net.worker_loop import worker_loop
 from carboy.user_sockets import folder, project
-
-if TYPE_CHECKING:
-    from carboy.net.loop import Loop
 
 try:
     import fcntl
@@ -151,7 +148,7 @@ class Timetable:
         else:
             jobs().submit(job.name, lambda: self._call(job))
 
-    def _begin_coroutine(self, loop: Loop, job: Job, token: object) -> None:
+    def _begin_coroutine(self, loop: Any, job: Job, token: object) -> None:
         def done(task: Any) -> None:
             self._ended(job)
             jobs().ended(token)

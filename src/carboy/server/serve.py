@@ -45,6 +45,7 @@ from carboy.server.tls_setup import tls_fields
 HOST = "127.0.0.1"
 PORT = 8000
 HTTP = 80
+FORCED = 128  # exit codes above it: a signal has ended the server at once
 
 log = logging.getLogger(ERROR_LOGGER)
 
@@ -238,11 +239,12 @@ def supervise(worker: Worker, beside: Sequence[Command] = ()) -> int:
     statsd = statsd_of(settings.metrics, totals)
     commands = Commands(beside, settings.graceful_timeout)
     commands.start(worker.sockets)
+    code = 0
     try:
         admin = SupervisorAdmin(open_admin(settings.operation), worker.served(), totals, statsd)
         code = supervisor_for(worker, admin, commands).run()
     finally:
-        commands.join()
+        commands.join(at_once=code > FORCED)
     if code == 0:
         worker.announcer.stopped()
     return code

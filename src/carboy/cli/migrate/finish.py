@@ -124,7 +124,7 @@ def _is_off(given: Given, migration: Migration) -> bool:
     return row is not None and row.takes.name == "FLAG" and not truth(given.value)
 
 
-def uvicorn(settings: list[Given], migration: Migration) -> list[Given]:
+def unchanged(settings: list[Given], migration: Migration) -> list[Given]:
     """Nothing depends on other settings."""
     return settings
 
@@ -146,6 +146,7 @@ def hypercorn(settings: list[Given], migration: Migration) -> list[Given]:
 FINISH: dict[str, Callable[[list[Given], Migration], list[Given]]] = {
     "gunicorn": gunicorn,
     "uwsgi": uwsgi,
-    "uvicorn": uvicorn,
+    "uvicorn": unchanged,
+    "daphne": unchanged,
     "hypercorn": hypercorn,
 }

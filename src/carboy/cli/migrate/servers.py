@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from carboy.cli.migrate.daphne_table import DAPHNE
 from carboy.cli.migrate.gunicorn_table import GUNICORN
 from carboy.cli.migrate.hypercorn_table import HYPERCORN
 from carboy.cli.migrate.rules import Table
@@ -51,6 +52,13 @@ SERVERS: dict[str, Server] = {
         "hypercorn", HYPERCORN, "app", shortened=True,
         defaults=(
             "Idle connections are kept for 75 s, not 5 s: --keepalive-timeout.",
+            "Requests are logged on standard output: --no-access-log.",
+            PROXIES, BODY,
+        ),
+    ),
+    "daphne": Server(
+        "daphne", DAPHNE, "application", shortened=True,
+        defaults=(
             "Requests are logged on standard output: --no-access-log.",
             PROXIES, BODY,
         ),

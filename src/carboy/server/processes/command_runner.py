@@ -133,6 +133,7 @@ class Runner:
     def run(self) -> int:
         """Run the commands until the supervisor says to stop, or has gone."""
         signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGQUIT, self._quit)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor passes the stop on
         signal.signal(signal.SIGHUP, self._hung_up)
         while not (self._stopping and self._all_ended()):
@@ -141,6 +142,10 @@ class Runner:
 
     def _stop(self, *_: Any) -> None:
         self._asked = True
+
+    def _quit(self, *_: Any) -> None:
+        self._seconds = 0.0
+        self._stopping, self._asked = False, True  # tell them again, with no time left
 
     def _hung_up(self, *_: Any) -> None:
         self._restart = True

@@ -91,12 +91,12 @@ class Commands:
         """Have the commands stop; returns at once."""
         self._signal(signal.SIGTERM)
 
-    def join(self) -> None:
-        """Wait until they have stopped, at most as long as they may take."""
+    def join(self, at_once: bool = False) -> None:
+        """Wait until they have stopped, at most as long as they may take; or kill them at once."""
         process = self._process
         if process is None:
             return
-        self.stop()
+        self._signal(signal.SIGQUIT if at_once else signal.SIGTERM)
         os.close(self._writer)
         try:
             process.wait(self._seconds + SPARE)

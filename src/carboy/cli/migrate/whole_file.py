@@ -231,7 +231,7 @@ def changed(path: Path, reader: Reader) -> Changed:
     found = kind(path, text, reader)
     if not found.migrations:
         raise WrongFile(
-            f"{path} does not start gunicorn, uvicorn, hypercorn, daphne or uwsgi. Give the command line:"
-            " carboy migrate 'gunicorn app:app'."
+            f"{path} does not start gunicorn, uvicorn, hypercorn, daphne or uwsgi. Give the command"
+            " line: carboy migrate 'gunicorn app:app'."
         )
     return found

@@ -62,7 +62,7 @@ def as_toml(values: Iterable[Value]) -> str:
     sections: dict[str, list[Value]] = {}
     for each in values:
         sections.setdefault(each.section, []).append(each)
-    for title in sorted(sections, key=SECTIONS.index):
+    for title in sorted(sections, key=lambda title: (*SECTIONS, title).index(title)):
         lines += ["", f"# --- {title}"]
         for each in sections[title]:
             lines += _lines(each)

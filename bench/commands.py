@@ -23,7 +23,9 @@ def carboy_command() -> Path:
 
 def carboy(target: str, port: int, threads: int | None) -> list[str]:
     chosen = ["--threads", str(threads)] if threads else []
-    return [str(carboy_command()), "run", target, "--port", str(port), "--no-access-log", *chosen]
+    # The other servers have no metrics, and no access log as they are started here.
+    quiet = ["--no-access-log", "--no-metrics"]
+    return [str(carboy_command()), "run", target, "--port", str(port), *quiet, *chosen]
 
 
 def more(server: Arguments, *options: str) -> Arguments:

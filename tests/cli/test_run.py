@@ -107,6 +107,12 @@ def test_the_command_line_has_precedence_over_variables_and_variables_over_the_p
     assert (plan.workers, plan.access_log) == (4, False)
 
 
+def test_every_option_of_run_is_in_its_help() -> None:
+    shown = CliRunner().invoke(make_group(), ["run", "--help"]).output
+    for parameter in (*listening(), *tuning()):
+        assert all(name in shown for name in parameter.opts), parameter.opts
+
+
 def test_every_option_of_run_has_a_variable_and_a_key() -> None:
     parameters = [*listening(), *tuning()]
     for parameter in parameters:

@@ -55,6 +55,7 @@ def test_every_option_is_explained(command: str) -> None:
         "serving",
         "logging",
         "workers",
+        "metrics",
         "https",
         "http2",
         "jobs",

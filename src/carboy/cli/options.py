@@ -28,6 +28,7 @@ from carboy.server.setting import (
     COMPRESSION,
     HTTP2,
     LOGS,
+    METRICS,
     OTHER,
     PROCESS,
     PROXIES,
@@ -73,6 +74,7 @@ SECTIONS = (
     LIMITS,
     CHANNELS,
     ADMIN,
+    METRICS,
     OTHER,
     CONFIGURATION,
 )

@@ -120,6 +120,8 @@ class Dispatcher:
                 response = exchange.connection.machine.whole_response(
                     status, headers, body, responder.extra.lines
                 )
+                if responder.count is not None:
+                    responder.count(exchange, status, len(body))
             elif answer is ANSWERED:
                 response = exchange.made
             elif (

@@ -31,7 +31,7 @@ from carboy.server.failures import FAILURE, failure_text, log_failure
 from carboy.server.first_piece import begun, file_to_send
 from carboy.server.forwarding import Forwarding
 from carboy.server.identity import log_about
-from carboy.server.logs.facts import Record
+from carboy.server.logs.facts import Record, has_content
 from carboy.server.logs.redaction import redaction
 from carboy.server.open_handlers import OpenHandlers
 from carboy.server.raw_socket import SWITCHED, close_after_use, has_switched_protocol
@@ -97,8 +97,10 @@ class Responder:
             )
         )
         self.averages: Mapping[Hashable, float] = {}  # of DispatchTimes
+        # What counts a complete response without a record, if the records are only counted.
+        self.count = getattr(access, "count", None)
         # a complete response only has to be sent
-        self.plain = access is None and not self.extra.varies
+        self.plain = (access is None or self.count is not None) and not self.extra.varies
 
     def stop(self) -> None:
         """From now on every response is the last of its connection."""
@@ -440,8 +442,8 @@ class Responder:
             since = exchange.arrived or exchange.queued_at or exchange.began
             seconds = time.monotonic() - since
             code = int(status[:3])
-            if exchange.head.method == "HEAD" or code in (204, 205, 304):
-                size = 0  # the content is not sent
+            if not has_content(exchange.head.method, code):
+                size = 0
             client = peer[0] if peer else ""
             self.access((time.time(), client, exchange.head, "", code, size, seconds, exchange))
 

@@ -40,8 +40,8 @@ def counts(**more: Any) -> RequestCounts:
 
 def test_a_request_is_in_the_cell_of_its_route_method_and_status() -> None:
     counted = counts()
-    counted.record(record(body_size=3, body=object()))
-    counted.record(record(status=404, seconds=0.5))
+    counted(record(body_size=3, body=object()))
+    counted(record(status=404, seconds=0.5))
     found = counted.take()["requests"]
     assert [each[:3] for each in found] == [["/a", "GET", 200], ["/a", "GET", 404]]
     cell = found[0][3]
@@ -52,32 +52,32 @@ def test_a_request_is_in_the_cell_of_its_route_method_and_status() -> None:
 
 def test_a_value_on_a_bound_is_in_the_bucket_of_the_bound() -> None:
     counted = counts()
-    counted.record(record(seconds=0.1))
-    counted.record(record(seconds=1.0))
-    counted.record(record(seconds=1.01))
+    counted(record(seconds=0.1))
+    counted(record(seconds=1.0))
+    counted(record(seconds=1.01))
     assert counted.take()["requests"][0][3][FIRST:] == [1, 1, 1]
 
 
 def test_the_second_call_has_only_what_is_new() -> None:
     counted = counts()
-    counted.record(record())
+    counted(record())
     counted.take()
     assert counted.take() == {"requests": [], "queue": [], "refused": {}, "examples": []}
-    counted.record(record())
+    counted(record())
     assert counted.take()["requests"][0][3][FIRST:] == [1, 0, 0]
 
 
 def test_content_that_came_through_a_channel_is_counted() -> None:
     counted = counts()
-    counted.record(record(channel=SimpleNamespace(received=9)))
-    counted.record(record(body_size=None, body=object()))
+    counted(record(channel=SimpleNamespace(received=9)))
+    counted(record(body_size=None, body=object()))
     assert counted.take()["requests"][0][3][RECEIVED] == 9
 
 
 def test_unknown_methods_share_one_name() -> None:
     counted = counts()
     for number in range(50):
-        counted.record(record(method=f"M{number}"))
+        counted(record(method=f"M{number}"))
     (found,) = counted.take()["requests"]
     assert found[1] == OTHER_METHOD
     assert sum(found[3][FIRST:]) == 50
@@ -87,9 +87,9 @@ def test_unknown_methods_share_one_name() -> None:
 def test_further_routes_are_counted_together() -> None:
     counted = counts(most_routes=2)
     for number in range(20):
-        counted.record(record(route=f"/{number}"))
-    counted.record(record(route=""))
-    counted.record(record(route="/" + "x" * 300))
+        counted(record(route=f"/{number}"))
+    counted(record(route=""))
+    counted(record(route="/" + "x" * 300))
     found = {each[0]: sum(each[3][FIRST:]) for each in counted.take()["requests"]}
     assert found == {"/0": 1, "/1": 1, OTHER_ROUTE: 19, "": 1}
     assert len(counted._threads[0].cells) == 4
@@ -97,16 +97,16 @@ def test_further_routes_are_counted_together() -> None:
 
 def test_the_time_in_the_queue_is_counted_for_requests_that_waited() -> None:
     counted = counts()
-    counted.record(record(queued_at=10.0, began=10.5))
-    counted.record(record())
+    counted(record(queued_at=10.0, began=10.5))
+    counted(record())
     assert counted.take()["queue"] == [0.5, 0, 1, 0]
 
 
 def test_refused_requests_are_counted_by_reason() -> None:
     counted = counts()
-    counted.record(refused(431))
-    counted.record(refused(400))
-    counted.record(record(status=503, refusal="queue_timeout", queued_at=1.0, seconds=2.0))
+    counted(refused(431))
+    counted(refused(400))
+    counted(record(status=503, refusal="queue_timeout", queued_at=1.0, seconds=2.0))
     found = counted.take()
     assert found["refused"] == {
         "request_header_fields_too_large": 1, "bad_request": 1, "queue_timeout": 1,
@@ -118,8 +118,8 @@ def test_refused_requests_are_counted_by_reason() -> None:
 def test_the_last_request_with_a_trace_is_the_example_of_its_bucket() -> None:
     counted = counts()
     for trace, seconds in (("a", 0.01), ("b", 0.02), ("c", 5.0)):
-        counted.record(record(trace=SimpleNamespace(trace_id=trace), seconds=seconds))
-    counted.record(record())
+        counted(record(trace=SimpleNamespace(trace_id=trace), seconds=seconds))
+    counted(record())
     assert counted.take()["examples"] == [
         ["/a", "GET", 0, "b", 0.02, 0.0], ["/a", "GET", 2, "c", 5.0, 0.0],
     ]  # fmt: skip
@@ -130,7 +130,7 @@ def test_the_log_gets_each_record() -> None:
     logged: list[Any] = []
     counted = counts(log=logged.append)
     each = record()
-    counted.record(each)
+    counted(each)
     assert logged == [each]
 
 
@@ -143,7 +143,7 @@ def test_nothing_is_lost_while_threads_count_and_another_takes() -> None:
     def work() -> None:
         begin.wait()
         for number in range(rounds):
-            counted.record(record(route=f"/{number % 3}", method=f"X{number}"))
+            counted(record(route=f"/{number % 3}", method=f"X{number}"))
 
     workers = [threading.Thread(target=work) for _ in range(threads)]
     for each in workers:

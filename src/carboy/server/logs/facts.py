@@ -119,6 +119,11 @@ class Facts:
         return ncsa_time(int(self.when))
 
 
+def has_content(method: str, status: int) -> bool:
+    """Whether the content of a response is sent (RFC 9110, sections 9.3.2 and 15)."""
+    return method != "HEAD" and status not in (204, 205, 304)
+
+
 def route_of(exchange: ServerExchange | None) -> str:
     """The rule of a request, "" if none is known."""
     return "" if exchange is None else exchange.route

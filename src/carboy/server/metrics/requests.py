@@ -1,7 +1,9 @@
 """The counts of requests of a worker: by route, method and status.
 
-`record` takes the records of the access log, on whichever thread has ended the request. It has no
-lock: each thread has cells of its own, which no other thread writes.
+A RequestCounts is called with the records of the access log, on whichever thread has ended the
+request. It has no lock: each thread has cells of its own, which no other thread writes. If there is
+no log, `count` counts a whole response that the leader has made, without a record, which would cost
+more than the rest.
 
     thread                     touches
     one that ends requests     its own ThreadCells: it adds cells, and changes their numbers
@@ -17,12 +19,13 @@ if the thread of a table has ended before the table was copied.
 from __future__ import annotations
 
 import threading
+import time
 from bisect import bisect_left
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from carboy.server.logs.facts import Record
+from carboy.server.logs.facts import Record, has_content
 
 NO_RULE = "(no rule)"
 OTHER_ROUTE = "(other)"
@@ -33,6 +36,8 @@ METHODS = frozenset(
 LONGEST_ROUTE = 256  # characters
 SERVER_ERROR = 500
 
+clock = time.monotonic
+Count = Callable[[Any, str, int], None]
 Key = tuple[str, str, int]  # route, method, status
 # Seconds, bytes of the response, bytes of the request, then the number of requests by duration:
 # one for each bucket, and one for longer requests.
@@ -43,11 +48,13 @@ SECONDS, SENT, RECEIVED, FIRST = range(4)
 class ThreadCells:
     """The counts of one thread."""
 
-    __slots__ = ("cells", "examples", "queue", "refused", "sent", "thread")
+    __slots__ = ("cells", "examples", "queue", "quick", "refused", "sent", "thread")
 
     def __init__(self, buckets: int) -> None:
         self.thread = threading.current_thread()
         self.cells: dict[Key, Cell] = {}
+        # The same cells by the status as text, and whether the content of the response is sent.
+        self.quick: dict[tuple[str, str, str], tuple[Cell, bool]] = {}
         # Seconds in the queue, then the number of requests for each bucket.
         self.queue: Cell = [0.0] + [0] * (buckets + 1)
         self.refused: dict[str, int] = {}
@@ -72,6 +79,7 @@ class RequestCounts:
         self.bounds = bounds
         self._most_routes = most_routes
         self._log = log
+        self.count: Count | None = self._count if log is None else None
         self._local = threading.local()
         self._threads: list[ThreadCells] = []
         self._routes: set[str] = set()
@@ -80,7 +88,7 @@ class RequestCounts:
 
     # --- on the threads that end requests
 
-    def record(self, record: Record) -> None:
+    def __call__(self, record: Record) -> None:
         """Count a request, and log it."""
         try:
             own = self._local.own
@@ -112,6 +120,46 @@ class RequestCounts:
                 self._waited(own, exchange, seconds)
         if self._log is not None:
             self._log(record)
+
+    def _count(self, exchange: Any, status: str, size: int) -> None:
+        """Count a request whose whole response was made at once: `size` bytes of content."""
+        seconds = clock() - (exchange.arrived or exchange.queued_at or exchange.began)
+        if exchange.body is not None or exchange.queued_at or "trace" in exchange.__dict__:
+            self._count_by_record(exchange, int(status[:3]), size, seconds)
+            return
+        try:
+            own = self._local.own
+        except AttributeError:
+            own = self._begin()
+        match = exchange.match
+        if match.__class__ is tuple and not exchange.mounted_at:
+            route = match[0].rule
+        else:
+            route = exchange.route
+        key = route, exchange.head.method, status
+        found = own.quick.get(key)
+        if found is None:
+            found = self._quick(own, key)
+        cell, is_sent = found
+        cell[0] += seconds
+        if is_sent:
+            cell[1] += size
+        cell[bisect_left(self.bounds, seconds) + 3] += 1
+
+    def _count_by_record(self, exchange: Any, status: int, size: int, seconds: float) -> None:
+        head = exchange.head
+        sent = size if has_content(head.method, status) else 0
+        self((time.time(), "", head, "", status, sent, seconds, exchange))
+
+    def _quick(self, own: ThreadCells, key: tuple[str, str, str]) -> tuple[Cell, bool]:
+        route, method, status = key
+        code = int(status[:3])
+        exact = route, method, code
+        cell = own.cells.get(exact) or self._new_cell(own, exact)
+        found = cell, has_content(method, code)
+        if exact in own.cells:  # clients choose the others, which are not bounded
+            own.quick[key] = found
+        return found
 
     def _begin(self) -> ThreadCells:
         own = self._local.own = ThreadCells(len(self.bounds))

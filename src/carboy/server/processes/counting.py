@@ -47,7 +47,7 @@ class Counting:
                 self._statsd = statsd_of(settings.metrics, self.totals)
             if self._statsd is not None:
                 self.metrics.after_report = self._statsd.look
-            self.access = self.metrics.requests.record
+            self.access = self.metrics.requests
 
     def _take(self, report: dict[str, Any]) -> None:
         self.totals.add(os.getpid(), report["metrics"])

@@ -223,7 +223,7 @@ def name_calls(outermost: CodeType, named: Callable[[FrameType], str]) -> None:
 def the_loop() -> asyncio.AbstractEventLoop:
     """The loop of this process, which starts when it is first used."""
     loop = worker_loop()
-    loop.watch.learn(_run.__code__, _name_of)
+    loop.watch.learn(_run.__code__, _name_of, _exchange_of)
     return loop.start()
 
 
@@ -234,6 +234,11 @@ async def _run(call: _Call) -> Any:
 def _name_of(frame: FrameType) -> str:
     call: _Call = frame.f_locals["call"]
     return call.name()
+
+
+def _exchange_of(frame: FrameType) -> Any:
+    call: _Call = frame.f_locals["call"]
+    return call.exchange or exchange_of_caller(call.context.get(_cv))
 
 
 def _start(loop: asyncio.AbstractEventLoop, call: _Call) -> None:

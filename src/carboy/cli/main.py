@@ -30,7 +30,8 @@ SHARED = {
     "publish": ("channels",),
     "routes": ("mount",),
     **dict.fromkeys(
-        ("status", "stacks", "reload", "scale", "drain", "log-level", "memory"), ("admin",)
+        ("status", "stacks", "reload", "scale", "drain", "log-level", "memory", "profile"),
+        ("admin",),
     ),
 }
 # name: module with its `command`, which imports much that a server does not need
@@ -45,6 +46,7 @@ LATE = {
     "log-level": "carboy.cli.admin.log_level",
     "memory": "carboy.cli.admin.memory",
     "new": "carboy.cli.new",
+    "profile": "carboy.cli.admin.profiles.command",
     "publish": "carboy.cli.publish",
     "reload": "carboy.cli.admin.reload",
     "routes": "carboy.cli.routes",

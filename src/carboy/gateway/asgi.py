@@ -128,7 +128,7 @@ class AsgiGateway:
             raise StartFailed(str(problem)) from None
         self.loop = worker_loop.worker_loop(self._kind)
         for code in OUTERMOST:
-            self.loop.watch.learn(code, _name_of)
+            self.loop.watch.learn(code, _name_of, _exchange_of)
         self._lifespan = Lifespan(self.app, self.loop, self.name)
         self.state = self._lifespan.state
         try:
@@ -455,9 +455,13 @@ class Request:
 OUTERMOST = (Request.run.__code__, WebSocketCall.run.__code__)
 
 
+def _exchange_of(frame: FrameType) -> Any:
+    return frame.f_locals["self"].exchange
+
+
 def _name_of(frame: FrameType) -> str:
     """The request line of a call that keeps the loop from running."""
-    return str(frame.f_locals["self"].exchange.request_line())
+    return str(_exchange_of(frame).request_line())
 
 
 def _of_version_2(app: Any) -> Application:

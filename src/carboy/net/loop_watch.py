@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable
 from types import CodeType, FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
 from carboy.thread_frames import thread_frames
 
@@ -43,14 +43,23 @@ class LoopWatch:
         self._loop = loop
         # The code of the outermost frame of a call, and what returns the call's name from it.
         self._names: dict[CodeType, Callable[[FrameType], str]] = {}
+        self.requests: dict[CodeType, Callable[[FrameType], Any]] = {}  # and its request, or None
         self._lock = threading.Lock()
         self._asked = 0.0  # monotonic seconds of the last unanswered request for a step of the loop
         self._looked = 0.0
         self._report_after = 0.0
 
-    def learn(self, outermost: CodeType, named: Callable[[FrameType], str]) -> None:
-        """Have calls inside the frames of a code called by the name that `named` returns."""
+    def learn(
+        self, outermost: CodeType, named: Callable[[FrameType], str],
+        request: Callable[[FrameType], Any] | None = None,
+    ) -> None:  # fmt: skip
+        """Have calls inside the frames of a code called by the name that `named` returns.
+
+        `request` returns the exchange of such a call, or None; for those who look at the threads.
+        """
         self._names[outermost] = named
+        if request is not None:
+            self.requests[outermost] = request
 
     def look(self) -> None:
         """Ask the loop for a step, or report that the last one is late; called by any thread."""

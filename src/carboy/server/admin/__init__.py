@@ -10,4 +10,5 @@ operations   what a handler can know and do (supervised and alone have it for a 
 questions    questions to workers, which have a time limit
 answering    a worker's answers to them
 status       GET /status
+profile      GET /profile; sampling and call_tree make it
 """

@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from carboy.server.admin import memory
+from carboy.server.admin.call import CannotAnswer
 from carboy.server.admin.commands import Levels
+from carboy.server.admin.profile import Profiles
 from carboy.server.admin.running import running_requests, thread_stacks
 from carboy.server.engine import Engine
 from carboy.server.metrics.worker import WorkerMetrics
@@ -30,10 +32,6 @@ log = logging.getLogger("carboy.error")
 
 Send = Callable[[Message], object]
 Question = Callable[[Message], Any]
-
-
-class CannotAnswer(Exception):
-    """The question cannot be answered; the text is for the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +95,7 @@ def questions_of_a_worker(
     if metrics is not None:
         answering.add("metrics", metrics.answer, takes_long=True)
     answering.add("memory", memory.answer, takes_long=True)
+    answering.add("profile", Profiles(engine, answering.cancelled).answer, takes_long=True)
     answering.add("ready", lambda message: readiness.reasons())
     answering.add("drain", lambda message: setattr(readiness, "draining", True))
     return answering

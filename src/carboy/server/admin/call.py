@@ -22,6 +22,10 @@ class Refused(Exception):
         self.status = status
 
 
+class CannotAnswer(Exception):
+    """A worker cannot answer a question; the text is for the user."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A request: method and path, the fields of its query, and the JSON object of its content."""

@@ -6,9 +6,10 @@ for one that is stuck (processes/stacks.py).
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
-from carboy.server.admin.call import Answer, Ask, Call, Refused, Reply, Steps
+from carboy.server.admin.call import Answer, Answers, Ask, Call, Refused, Reply, Steps
 from carboy.server.admin.operations import Operations, WorkerFacts
 from carboy.server.processes.stuck import LONGEST_BEAT
 
@@ -18,24 +19,39 @@ WRITES = 1.0  # seconds for the handler of the signal
 
 def stacks(call: Call, operations: Operations) -> Steps:
     """The stacks of all workers, or of the one with `pid`."""
-    facts = {each.pid: each for each in operations.workers()}
-    asked = facts
-    if "pid" in call.query:
-        pid = int(call.number("pid", 0, 1 << 31))
-        if pid not in facts:
-            known = ", ".join(map(str, sorted(facts))) or "none"
-            raise Refused(404, f"There is no worker {pid}. The workers are {known}.")
-        asked = {pid: facts[pid]}
+    asked = asked_workers(call, operations)
     seconds = call.number("seconds", 2.0, 60.0)
     answers = yield Ask("stacks", workers=tuple(asked), seconds=seconds)
-    silent = [pid for pid in asked if answers[pid].failure and _is_held(operations, pid)]
+    written = yield from written_stacks(operations, answers)
+    workers = [_of(asked[pid], answers[pid], written.get(pid, "")) for pid in asked]
+    return Reply({"workers": workers})
+
+
+def asked_workers(call: Call, operations: Operations) -> dict[int, WorkerFacts]:
+    """All workers, or the one with `pid`, by number. Raises Refused if there is no such worker."""
+    facts = {each.pid: each for each in operations.workers()}
+    if "pid" not in call.query:
+        return facts
+    pid = int(call.number("pid", 0, 1 << 31))
+    if pid not in facts:
+        known = ", ".join(map(str, sorted(facts))) or "none"
+        raise Refused(404, f"There is no worker {pid}. The workers are {known}.")
+    return {pid: facts[pid]}
+
+
+def written_stacks(
+    operations: Operations, answers: Answers
+) -> Generator[Ask, Answers, dict[int, str]]:
+    """What the workers write that have not answered because their interpreter lock is held."""
+    silent = [
+        each.worker for each in answers.values()
+        if each.failure and _is_held(operations, each.worker)
+    ]  # fmt: skip
     for pid in silent:
         operations.ask_for_stacks(pid)
     if silent:
         yield Ask("", workers=(), seconds=WRITES)
-    written = {pid: operations.take_stacks(pid) for pid in silent}
-    workers = [_of(asked[pid], answers[pid], written.get(pid, "")) for pid in asked]
-    return Reply({"workers": workers})
+    return {pid: operations.take_stacks(pid) for pid in silent}
 
 
 def _is_held(operations: Operations, pid: int) -> bool:

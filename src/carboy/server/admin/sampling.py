@@ -1,0 +1,182 @@
+"""Samples of what the threads of this worker do, taken by a thread of the admin server.
+
+A sample has the stack of each thread that runs a request, from the call of the application on.
+Nothing is recorded for it while requests run: the functions that run requests have them as local
+variables, and these are read.
+
+thread `carboy-admin`   takes the samples, and alone has the CallTree; started for one profile
+any other thread        is only looked at; the interpreter lock orders the two
+
+A look needs the interpreter lock. While code holds it for longer than the time between two samples,
+the next sample counts for those that were missed, because it shows where that code ends.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextvars import Context
+from types import CodeType, FrameType
+from typing import Any
+
+from carboy.gateway.route import KEY, route_of
+from carboy.net.worker_loop import running_loops
+from carboy.request_identity import current
+from carboy.server.admin.call_tree import CallTree
+from carboy.server.admin.running import RUN
+from carboy.thread_frames import thread_frames
+
+NO_ROUTE = "(no route)"
+WHOLE = "all"  # value of `threads`: also those that run no request
+SLEEP = 0.25  # seconds at most until a profile notices that it is to end
+_RUN = {id(code) for code in RUN}
+
+Clock = Callable[[], float]
+
+
+def sample(
+    tree: CallTree,
+    seconds: float,
+    rate: float,
+    whole: bool,
+    over: Callable[[], str],
+    clock: Clock = time.monotonic,
+    sleep: Callable[[float], object] = time.sleep,
+) -> dict[str, Any]:
+    """Sample for `seconds`, or until `over` returns why to end; returns what was done.
+
+    `rate`: samples in a second. `whole`: also threads that run no request.
+    """  # fmt: skip
+    began = now = clock()
+    due = began
+    taken = missed = 0
+    longest = 0.0
+    ended = ""
+    while now < began + seconds and not (ended := over()):
+        if now < due:
+            sleep(min(due - now, SLEEP))
+        else:
+            late = int((now - due) * rate)
+            add_all(tree, whole, 1 + late)
+            taken += 1
+            missed += late
+            longest = max(longest, now - due)
+            due += (1 + late) / rate
+        now = clock()
+    return {
+        "seconds": round(now - began, 3), "rate": rate, "samples": taken, "missed": missed,
+        "latest": round(longest, 3), "ended": ended,
+    }  # fmt: skip
+
+
+def add_all(tree: CallTree, whole: bool, count: int) -> None:
+    """Add the stacks of all threads now."""
+    own = threading.get_ident()
+    calls = _calls_of_loops()
+    for ident, frame in thread_frames().items():
+        if ident == own:
+            continue
+        codes, exchange = request_stack(frame, calls)
+        if exchange is not None:
+            tree.add(route(exchange), codes, count)
+        elif whole:
+            tree.add(f"(thread {_name(ident)})", codes, count)
+
+
+def request_stack(
+    frame: FrameType | None, calls: dict[int, Callable[[FrameType], Any]]
+) -> tuple[list[CodeType], Any]:
+    """The functions of a stack inside the call that runs a request, and the request.
+
+    Without a request: all functions, and None. `calls`: what finds the request of a frame, by the
+    identity of its code.
+    """
+    codes: list[CodeType] = []
+    while frame is not None:
+        code = frame.f_code
+        found = id(code)
+        if found in _RUN:
+            exchange = _local(frame, "exchange")
+            if exchange is not None:
+                return codes, exchange
+        elif found in calls:
+            exchange = calls[found](frame)
+            if exchange is not None:
+                return codes, exchange
+        elif code.co_name in _HAND_OVERS and (exchange := _handed_over(frame)) is not None:
+            return codes, exchange
+        codes.append(code)
+        frame = frame.f_back
+    return codes, None
+
+
+def route(exchange: Any) -> str:
+    """The rule of a request that runs; a framework may not have noted it yet."""
+    found = route_of(exchange)
+    if not found and (environ := exchange.cached_environ) is not None:
+        rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
+        found = environ.get(KEY) or getattr(rule, "rule", "")
+        if exchange.mounted_at and found:
+            found = f"{exchange.mounted_at}{found}"
+    return str(found or NO_ROUTE)
+
+
+def _calls_of_loops() -> dict[int, Callable[[FrameType], Any]]:
+    found: dict[int, Callable[[FrameType], Any]] = {}
+    for loop in running_loops():
+        for code, request in list(loop.watch.requests.items()):
+            found[id(code)] = request
+    return found
+
+
+def _name(ident: int) -> str:
+    for each in threading.enumerate():
+        if each.ident == ident:
+            return each.name
+    return str(ident)
+
+
+# --- threads to which a coroutine has handed a call, with its context
+
+
+def _of_anyio(frame: FrameType) -> Any:  # WorkerThread.run: FastAPI, Starlette, Litestar
+    return _local(frame, "context")
+
+
+def _of_executor(frame: FrameType) -> Any:  # _WorkItem.run: asyncio.to_thread
+    function = getattr(_local(frame, "self"), "fn", None)
+    return getattr(getattr(function, "func", None), "__self__", None)
+
+
+def _of_asgiref(frame: FrameType) -> Any:  # SyncToAsync.thread_handler: Django
+    return getattr(_local(frame, "func"), "__self__", None)
+
+
+_HAND_OVERS: dict[str, tuple[tuple[str, str, Callable[[FrameType], Any]], ...]] = {
+    "run": (
+        ("WorkerThread.run", "anyio.", _of_anyio),
+        ("_WorkItem.run", "concurrent.futures.", _of_executor),
+    ),
+    "thread_handler": (("SyncToAsync.thread_handler", "asgiref.", _of_asgiref),),
+}
+
+
+def _handed_over(frame: FrameType) -> Any:
+    """The request in whose context a thread runs, or None."""
+    code = frame.f_code
+    for qualname, module, context_of in _HAND_OVERS[code.co_name]:
+        if code.co_qualname == qualname and str(frame.f_globals.get("__name__")).startswith(module):
+            context = context_of(frame)
+            known = context.get(current) if isinstance(context, Context) else None
+            return None if known is None else known()
+    return None
+
+
+def _local(frame: FrameType, name: str) -> Any:
+    """A local variable of a frame that runs; no reference is left in the frame."""
+    found = frame.f_locals
+    value = found.get(name)
+    if type(found) is dict:  # before Python 3.13, a copy that the frame keeps
+        found.clear()
+    return value

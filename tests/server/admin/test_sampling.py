@@ -1,0 +1,99 @@
+"""When samples are taken, and what belongs to a request in a stack."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
+from types import FrameType
+from weakref import ref
+
+import pytest
+
+from carboy.request_identity import current
+from carboy.server.admin.call_tree import CallTree
+from carboy.server.admin.sampling import request_stack, sample
+from running import PATIENCE
+
+
+class Clock:
+    """A clock that a test sets; `held` is added to the sleeps, one after the other."""
+
+    def __init__(self, *held: float) -> None:
+        self.now = 100.0
+        self._held = iter(held)
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds + next(self._held, 0.0)
+
+
+def never() -> str:
+    return ""
+
+
+def test_samples_are_taken_at_the_rate() -> None:
+    clock = Clock()
+    found = sample(CallTree(), 2.0, 8.0, False, never, clock, clock.sleep)
+    assert found == {
+        "seconds": 2.0, "rate": 8.0, "samples": 16, "missed": 0, "latest": 0.0, "ended": ""
+    }  # fmt: skip
+
+
+def test_a_late_sample_counts_for_those_that_were_missed() -> None:
+    clock = Clock(0.5)  # the lock is held for half a second
+    tree = CallTree()
+    found = sample(tree, 2.0, 8.0, True, never, clock, clock.sleep)
+    assert found["missed"] == 4 and found["samples"] == 12 and found["latest"] == 0.5
+    assert sum(tree.counts) % 16 == 0  # of each thread of this process
+
+
+def test_a_profile_ends_when_it_is_to_end() -> None:
+    clock = Clock()
+    found = sample(CallTree(), 600.0, 1.0, False, lambda: "Enough." * (clock.now > 105), clock,
+                   clock.sleep)  # fmt: skip
+    assert found["ended"] == "Enough." and 5 <= found["seconds"] < 6
+
+
+class Exchange:
+    """A request, as the context of its code names it."""
+
+
+@pytest.fixture
+def frame() -> Iterator[tuple[FrameType, Exchange]]:
+    """The frame of a thread that was handed a function of a request, as asyncio.to_thread does."""
+    exchange, inside, done = Exchange(), threading.Event(), threading.Event()
+
+    def works() -> None:
+        inside.set()
+        done.wait(PATIENCE)
+
+    context = copy_context()
+    context.run(current.set, ref(exchange))
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(partial(context.run, works))
+        assert inside.wait(PATIENCE)
+        thread = next(iter(pool._threads))
+        assert thread.ident is not None
+        yield sys._current_frames()[thread.ident], exchange
+        done.set()
+
+
+def test_a_function_on_another_thread_belongs_to_the_request_of_its_context(
+    frame: tuple[FrameType, Exchange],
+) -> None:
+    innermost, exchange = frame
+    codes, found = request_stack(innermost, {})
+    assert found is exchange
+    assert codes[-1].co_name == "works"
+
+
+def test_a_thread_without_a_request_has_none() -> None:
+    codes, found = request_stack(sys._getframe(), {})
+    assert found is None
+    assert codes[0].co_name == "test_a_thread_without_a_request_has_none"

@@ -55,7 +55,7 @@ class LoopWatch:
     ) -> None:  # fmt: skip
         """Have calls inside the frames of a code called by the name that `named` returns.
 
-        `request` returns the exchange of such a call, or None; for those who look at the threads.
+        `request` returns the exchange of such a call, or None; for profiles of the threads.
         """
         self._names[outermost] = named
         if request is not None:

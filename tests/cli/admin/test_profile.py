@@ -204,7 +204,7 @@ def test_a_worker_whose_lock_is_held_is_shown_with_its_stacks(project: Project) 
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (["-o", "x.svg"], "Use a name that ends with .txt"),
+        (["-o", "x.svg"], "Use a name that ends with .html"),
         (["-o", "missing/x.txt"], "There is no folder 'missing'."),
         (["0s"], "is not a duration"),
         (["11m"], "is not a duration of up to 600 s"),

@@ -42,7 +42,7 @@ def asked_workers(call: Call, operations: Operations) -> dict[int, WorkerFacts]:
 def written_stacks(
     operations: Operations, answers: Answers
 ) -> Generator[Ask, Answers, dict[int, str]]:
-    """What the workers write that have not answered because their interpreter lock is held."""
+    """The stacks that workers write whose interpreter lock is held, so that they cannot answer."""
     silent = [
         each.worker for each in answers.values()
         if each.failure and _is_held(operations, each.worker)

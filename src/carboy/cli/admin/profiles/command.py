@@ -12,10 +12,13 @@ import click
 from carboy.cli.admin.client import AdminError, Client
 from carboy.cli.admin.command import admin_command
 from carboy.cli.admin.command import document as as_document
-from carboy.cli.admin.profiles import speedscope, text
+from carboy.cli.admin.profiles import page, speedscope, text
 from carboy.cli.admin.profiles.profile import Format, Profile, read
+from carboy.cli.option_types import ParamType
 
 FORMATS: dict[str, Format] = {
+    ".html": page.document,
+    ".htm": page.document,
     ".json": speedscope.document,
     ".txt": text.collapsed,
     ".folded": text.collapsed,
@@ -25,7 +28,7 @@ UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0}
 PATIENCE = 15.0  # seconds that the server may need beyond the duration and --timeout
 
 
-class Duration(click.ParamType):
+class Duration(ParamType):
     """A time span: 10, 10s, 500ms, 2m."""
 
     name = "duration"
@@ -48,7 +51,7 @@ class Duration(click.ParamType):
         return seconds
 
 
-class Output(click.ParamType):
+class Output(ParamType):
     """A file that can be written, whose name says the format."""
 
     name = "file"
@@ -58,8 +61,8 @@ class Output(click.ParamType):
         path = Path(value)
         if path.suffix.lower() not in FORMATS:
             self.fail(
-                f"The format of {value!r} is not known. Use a name that ends with .txt"
-                " (collapsed stacks) or .json (speedscope).",
+                f"The format of {value!r} is not known. Use a name that ends with .html (page),"
+                " .txt (collapsed stacks) or .json (speedscope).",
                 param,
                 ctx,
             )
@@ -141,10 +144,10 @@ command = admin_command(
         click.Argument(["seconds"], type=Duration(), default=10.0, metavar="[DURATION]"),
         click.Option(
             ["-o", "--output"], type=Output(), metavar="FILE",
-            help="File for the profile: .txt (collapsed stacks) or"
+            help="File for the profile: .html (flame chart), .txt (collapsed stacks) or"
             " .json (speedscope).  [default: tables in the terminal]",
         ),
-        click.Option(["--worker"], type=int, metavar="PID", help="Worker to sample."
+        click.Option(["--worker"], type=int, metavar="PID", help="Worker that is sampled."
                      "  [default: all]"),
         click.Option(
             ["--rate"], type=click.FloatRange(1.0, 1000.0), default=100.0, show_default=True,

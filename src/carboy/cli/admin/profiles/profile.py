@@ -48,7 +48,7 @@ class Node:
 
 @dataclass(slots=True)
 class Profile:
-    """What the workers did; `root` has the routes as its children."""
+    """The samples of all workers; `root` has the routes as its children."""
 
     root: Node
     rate: float  # samples in a second

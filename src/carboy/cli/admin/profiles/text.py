@@ -9,6 +9,7 @@ from carboy.cli.admin.tables import duration, number, table
 
 FUNCTIONS = 20  # in the table
 ROUTES = 20
+SHOWN = 5.0  # percent of the samples that come late on a busy machine
 
 
 def shown(profile: Profile) -> str:
@@ -41,9 +42,9 @@ def facts(profile: Profile) -> str:
         f" {profile.rate:g} samples a second: threads ran requests for"
         f" {profile.time(profile.root.total):.2f} s in total"
     )
-    if profile.missed:
-        late = 100.0 * profile.missed / (profile.samples + profile.missed)
-        found += f". {late:.0f} % of the samples were late because the interpreter lock was held"
+    late = 100.0 * profile.missed / max(1, profile.samples + profile.missed)
+    if late >= SHOWN:
+        found += f". {late:.0f} % of the samples came late"
     if profile.cut:
         found += f". The stacks of {number(profile.cut, 'sample')} are not complete"
     return found + "."

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from carboy.server import switch_interval as module
-from carboy.server.switch_interval import switch_interval
+from carboy.server.switch_interval import briefly, switch_interval
 from live_engine import hello, served
 
 
@@ -82,3 +82,13 @@ def test_an_engine_that_is_interrupted_before_it_begins_changes_nothing(
             pass
         assert now() == 0.001
     assert now() == 0.007
+
+
+def test_an_interval_is_had_for_a_moment() -> None:
+    with switch_interval(0.001):
+        with briefly(0.00001):
+            assert now() == 0.00001
+        assert now() == 0.001
+        with briefly(0.00001):
+            sys.setswitchinterval(0.003)  # the application
+        assert now() == 0.003

@@ -215,9 +215,11 @@ def exchange_of_caller(frame: Any) -> Any:
     return ctx.environ.get("carboy.exchange") if ctx.environ else exchange_of(ctx.request)
 
 
-def name_calls(outermost: CodeType, named: Callable[[FrameType], str]) -> None:
-    """Have reports about the loop name the calls inside the frames of a code."""
-    worker_loop().watch.learn(outermost, named)
+def name_calls(
+    outermost: CodeType, named: Callable[[FrameType], str], request: Callable[[FrameType], Any]
+) -> None:
+    """Have reports about the loop name the calls inside the frames of a code, and its request."""
+    worker_loop().watch.learn(outermost, named, request)
 
 
 def the_loop() -> asyncio.AbstractEventLoop:

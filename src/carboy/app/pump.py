@@ -90,7 +90,7 @@ class Pump:
     # --- on the loop
 
     def _start(self) -> None:
-        worker_loop().watch.learn(Pump.run.__code__, _name_of)
+        worker_loop().watch.learn(Pump.run.__code__, _name_of, _exchange_of)
         loop = asyncio.get_running_loop()
         self._task = worker_loop().run_request(self.run(), self._context)
         self._task.add_done_callback(self._done)
@@ -206,12 +206,21 @@ class Pump:
                 {"message": "The end of a streamed response failed.", "exception": error}
             )
 
+    def exchange(self) -> Any:
+        """The exchange of the request; None under other servers."""
+        return exchange_of_caller(self._context.get(_cv))
+
     def name(self) -> str:
         """The name of the iterator in a log."""
-        exchange = exchange_of_caller(self._context.get(_cv))
+        exchange = self.exchange()
         line = getattr(exchange, "request_line", None)
         name = getattr(self._body.source, "__qualname__", type(self._body.source).__name__)
         return f"{line()}: {name}()" if line is not None else f"{name}()"
+
+
+def _exchange_of(frame: FrameType) -> Any:
+    pump: Pump = frame.f_locals["self"]
+    return pump.exchange()
 
 
 def _name_of(frame: FrameType) -> str:

@@ -80,7 +80,7 @@ class HandlerCall:
         """The server has opened the connection: have the handler called."""
         if self._view.is_async:
             loop = the_loop()
-            name_calls(HandlerCall._await.__code__, _name_of)
+            name_calls(HandlerCall._await.__code__, _name_of, _exchange_of)
             waiter = Waiter(self.link, loop, self._threads)
             self.link.listener = waiter.changed
             loop.call_soon_threadsafe(self._start_on_loop, loop, waiter)
@@ -236,6 +236,11 @@ def _propagates(exchange: Any, app: Any) -> bool:
         return False
     propagate = app.config["PROPAGATE_EXCEPTIONS"]
     return bool(app.testing or app.debug) if propagate is None else bool(propagate)
+
+
+def _exchange_of(frame: FrameType) -> Any:
+    call: HandlerCall = frame.f_locals["self"]
+    return call._exchange
 
 
 def _name_of(frame: FrameType) -> str:

@@ -33,6 +33,20 @@ def switch_interval(seconds: float | None) -> Iterator[None]:
             _end(own)
 
 
+@contextmanager
+def briefly(seconds: float) -> Iterator[None]:
+    """Have this interval for a moment, in which no engine begins or ends."""
+    with _lock:
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(seconds + 5e-7)
+        short = sys.getswitchinterval()
+        try:
+            yield
+        finally:
+            if sys.getswitchinterval() == short:  # otherwise, the application has set it
+                sys.setswitchinterval(before + 5e-7)
+
+
 def _begin(own: list[float]) -> None:
     global _before
     if not _running:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
 from types import FrameType
+from typing import Any
 from weakref import ref
 
 import pytest
@@ -39,7 +40,7 @@ def never() -> str:
 
 def test_samples_are_taken_at_the_rate() -> None:
     clock = Clock()
-    found = sample(CallTree(), 2.0, 8.0, False, never, clock, clock.sleep)
+    found = sample(CallTree(), 2.0, 8.0, False, never, clock, clock.sleep, never)
     assert found == {
         "seconds": 2.0, "rate": 8.0, "samples": 16, "missed": 0, "latest": 0.0, "ended": ""
     }  # fmt: skip
@@ -47,16 +48,28 @@ def test_samples_are_taken_at_the_rate() -> None:
 
 def test_a_late_sample_counts_for_those_that_were_missed() -> None:
     clock = Clock(0.5)  # the lock is held for half a second
-    tree = CallTree()
-    found = sample(tree, 2.0, 8.0, True, never, clock, clock.sleep)
+    tree, done = CallTree(), threading.Event()
+    thread = threading.Thread(target=done.wait, args=(PATIENCE,), name="waits")
+    thread.start()
+    found = sample(tree, 2.0, 8.0, True, never, clock, clock.sleep, never)
+    done.set()
+    thread.join(PATIENCE)
     assert found["missed"] == 4 and found["samples"] == 12 and found["latest"] == 0.5
-    assert sum(tree.counts) % 16 == 0  # of each thread of this process
+    answer = tree.answer()
+    roots = [answer["frames"][call][0] for call in answer["calls"]]
+    assert _below(answer, roots.index("(thread waits)")) == 16
+
+
+def _below(answer: dict[str, Any], node: int) -> int:
+    """The samples of a node and of all below it."""
+    below = [at for at, parent in enumerate(answer["parents"]) if parent == node]
+    return int(answer["counts"][node]) + sum(_below(answer, each) for each in below)
 
 
 def test_a_profile_ends_when_it_is_to_end() -> None:
     clock = Clock()
     found = sample(CallTree(), 600.0, 1.0, False, lambda: "Enough." * (clock.now > 105), clock,
-                   clock.sleep)  # fmt: skip
+                   clock.sleep, never)  # fmt: skip
     assert found["ended"] == "Enough." and 5 <= found["seconds"] < 6
 
 

@@ -7,12 +7,17 @@ variables, and these are read.
 thread `carboy-admin`   takes the samples, and alone has the CallTree; started for one profile
 any other thread        is only looked at; the interpreter lock orders the two
 
-A look needs the interpreter lock. While code holds it for longer than the time between two samples,
-the next sample counts for those that were missed, because it shows where that code ends.
+A look needs the interpreter lock, which threads that run Python code release when they wait: for a
+short view, always when they send. Looks at these moments alone would show nothing else. So the
+switch interval is SHORT for a random time before each look: the thread that looks then gets the
+lock nearly at once, wherever the others are. While code holds the lock for longer than the time
+between two samples, the next sample counts for those that were missed, because it shows where that
+code ends.
 """
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -25,10 +30,13 @@ from carboy.net.worker_loop import running_loops
 from carboy.request_identity import current
 from carboy.server.admin.call_tree import CallTree
 from carboy.server.admin.running import RUN
+from carboy.server.switch_interval import briefly
 from carboy.thread_frames import thread_frames
 
 NO_ROUTE = "(no route)"
 WHOLE = "all"  # value of `threads`: also those that run no request
+SHORT = 1e-5  # seconds: the switch interval before a look
+SPREAD = 1e-3  # seconds for which it is so short at most; some views are shorter
 SLEEP = 0.25  # seconds at most until a profile notices that it is to end
 _RUN = {id(code) for code in RUN}
 
@@ -43,10 +51,12 @@ def sample(
     over: Callable[[], str],
     clock: Clock = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
+    moment: Callable[[], object] | None = None,
 ) -> dict[str, Any]:
     """Sample for `seconds`, or until `over` returns why to end; returns what was done.
 
-    `rate`: samples in a second. `whole`: also threads that run no request.
+    `rate`: samples in a second. `whole`: also threads that run no request. `moment` is called
+    before each look, and waits for a moment that the other threads do not choose.
     """  # fmt: skip
     began = now = clock()
     due = began
@@ -58,6 +68,7 @@ def sample(
             sleep(min(due - now, SLEEP))
         else:
             late = int((now - due) * rate)
+            (moment or random_moment)()
             add_all(tree, whole, 1 + late)
             taken += 1
             missed += late
@@ -68,6 +79,12 @@ def sample(
         "seconds": round(now - began, 3), "rate": rate, "samples": taken, "missed": missed,
         "latest": round(longest, 3), "ended": ended,
     }  # fmt: skip
+
+
+def random_moment() -> None:
+    """Return at a time that does not depend on when other threads release the interpreter lock."""
+    with briefly(SHORT):
+        time.sleep(random.random() * SPREAD)
 
 
 def add_all(tree: CallTree, whole: bool, count: int) -> None:

@@ -30,7 +30,7 @@ SHARED = {
     "publish": ("channels",),
     "routes": ("mount",),
     **dict.fromkeys(
-        ("status", "stacks", "reload", "scale", "drain", "log-level", "memory", "profile"),
+        ("status", "stacks", "reload", "scale", "drain", "log-level", "memory", "profile", "top"),
         ("admin",),
     ),
 }
@@ -55,6 +55,7 @@ LATE = {
     "stacks": "carboy.cli.admin.stacks",
     "status": "carboy.cli.admin.status",
     "test": "carboy.cli.test",
+    "top": "carboy.cli.admin.top",
 }
 
 

@@ -69,8 +69,8 @@ def _why(worker: dict[str, Any]) -> str:
     return str(worker["failure"])
 
 
-def requests(found: dict[str, Any]) -> list[str]:
-    """The table of requests in flight, oldest first."""
+def requests(found: dict[str, Any], longest: int = 2000) -> list[str]:
+    """The table of requests in flight, oldest first. `longest`: characters of a request line."""
     rows = []
     for worker in found["workers"]:
         for each in worker["requests"]:
@@ -79,10 +79,21 @@ def requests(found: dict[str, Any]) -> list[str]:
         return ["No request is in flight."]
     rows.sort(key=lambda row: -row[0])
     shown = [
-        (duration(seconds), str(pid), each["state"], each["request"], place(each.get("at")))
+        (
+            duration(seconds),
+            str(pid),
+            each["state"],
+            shortened(each["request"], longest),
+            place(each.get("at")),
+        )
         for seconds, pid, each in rows
     ]
     return table(("AGE", "WORKER", "STATE", "REQUEST", "AT"), shown, ">>   ")
+
+
+def shortened(text: str, longest: int) -> str:
+    """A text of at most so many characters."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def place(at: dict[str, Any] | None) -> str:

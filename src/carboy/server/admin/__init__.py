@@ -11,4 +11,5 @@ questions    questions to workers, which have a time limit
 answering    a worker's answers to them
 status       GET /status
 profile      GET /profile; sampling and call_tree make it
+top          GET /top
 """

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from carboy.server.admin import memory
+from carboy.server.admin import memory, top
 from carboy.server.admin.call import CannotAnswer
 from carboy.server.admin.commands import Levels
 from carboy.server.admin.profile import Profiles
@@ -90,6 +90,7 @@ def questions_of_a_worker(
     """All questions that a worker answers."""
     answering = Answering()
     answering.add("status", lambda message: status(engine))
+    answering.add("top", top.answer(metrics, lambda: status(engine)), takes_long=True)
     answering.add("stacks", lambda message: thread_stacks())
     answering.add("log-level", Levels().answer)
     if metrics is not None:

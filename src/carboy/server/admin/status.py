@@ -25,7 +25,7 @@ def status(call: Call, operations: Operations) -> Steps:
     """GET /status: the server, and what each worker does. `seconds`: time limit for workers."""
     seconds = call.number("seconds", 2.0, LONGEST)
     answers = yield Ask("status", seconds=seconds)
-    workers = [_worker(each, answers.get(each.pid)) for each in operations.workers()]
+    workers = [described_worker(each, answers.get(each.pid)) for each in operations.workers()]
     return Reply({"server": described(operations.about()), "workers": workers})
 
 
@@ -42,7 +42,8 @@ def _state(about: About) -> str:
     return "serving" if about.ever_ready else "starting"
 
 
-def _worker(facts: WorkerFacts, answer: Answer | None) -> dict[str, Any]:
+def described_worker(facts: WorkerFacts, answer: Answer | None) -> dict[str, Any]:
+    """A worker, for JSON."""
     found = asdict(facts)
     lines = found.pop("requests")
     found["answers"] = answer is not None and not answer.failure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from carboy.server.admin import commands, health, memory, profile, stacks, status
+from carboy.server.admin import commands, health, memory, profile, stacks, status, top
 from carboy.server.admin.paths import Access, Paths
 from carboy.server.metrics import page
 
@@ -12,6 +12,7 @@ def all_paths() -> Paths:
     paths = Paths()
     paths.add("GET", "/server", status.server)
     paths.add("GET", "/status", status.status)
+    paths.add("GET", "/top", top.top)
     paths.add("GET", "/livez", health.livez, Access.OPEN)
     paths.add("GET", "/readyz", health.readyz, Access.OPEN)
     paths.add("GET", "/stacks", stacks.stacks)

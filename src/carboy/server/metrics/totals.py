@@ -11,6 +11,7 @@ that were replaced may have had others.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import pairwise
 from threading import Lock
 from typing import Any
@@ -21,7 +22,24 @@ from carboy.server.metrics.requests import FIRST, NO_RULE, OTHER_ROUTE, RECEIVED
 from carboy.server.metrics.samples import Exemplar, Family, Labels, Sample, histogram_samples
 
 SWITCHED = 101  # the status of a WebSocket, whose duration is that of its connection
+ERROR = 500  # statuses from here on are errors of the server
 Message = dict[str, Any]
+
+
+@dataclass(slots=True)
+class RouteTotals:
+    """What was counted for one route and method since the server was started.
+
+    `buckets` are the numbers of requests by duration: one for each bound, and one for longer
+    requests. WebSockets are in `requests`, not in `seconds` and `buckets`.
+    """
+
+    route: str
+    method: str
+    requests: int = 0
+    errors: int = 0  # statuses from 500 on
+    seconds: float = 0.0
+    buckets: list[int] = field(default_factory=list)
 
 
 class Totals:
@@ -88,6 +106,23 @@ class Totals:
         totals[key] = _sum(totals.get(key, []), change)
 
     # --- out
+
+    def routes(self) -> tuple[tuple[float, ...], list[RouteTotals]]:
+        """The bounds of the histograms in seconds, and the counts of each route and method."""
+        found: dict[tuple[str, str], RouteTotals] = {}
+        with self._lock:
+            for (route, method, status), cell in self._requests.items():
+                each = found.get((route, method))
+                if each is None:
+                    each = found[route, method] = RouteTotals(route, method)
+                    each.buckets = [0] * (len(self._bounds) + 1)
+                counts = [int(number) for number in cell[FIRST:]]
+                each.requests += sum(counts)
+                each.errors += sum(counts) if status >= ERROR else 0
+                if status != SWITCHED:
+                    each.seconds += cell[SECONDS]
+                    each.buckets = [a + b for a, b in zip(each.buckets, counts, strict=True)]
+            return self._bounds, list(found.values())
 
     def families(self, gauges: dict[int, list[Any]], own: Iterable[Any] = ()) -> list[Family]:
         """All families that have samples, in the order of the table, then the application's.

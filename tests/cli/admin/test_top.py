@@ -141,7 +141,7 @@ class Terminal:
         fcntl.ioctl(self.own, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
 
     def until(self, part: str) -> str:
-        """What was written up to this part; the rest is for the next call."""
+        """The text up to this part; the rest is for the next call."""
         end = time.monotonic() + PATIENCE
         while part not in self.text:
             assert select.select([self.own], [], [], end - time.monotonic())[0], self.text

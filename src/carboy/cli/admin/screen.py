@@ -1,6 +1,6 @@
 """A terminal whose whole screen is used: its lines, its size and its keys.
 
-The screen is the alternate one, so the terminal looks as before when it is left, also after SIGTERM
+The screen is the alternate one, so the terminal looks as before when it is left, even after SIGTERM
 and while the process is suspended (Ctrl+Z). Only the main thread uses it, because of the signals.
 """
 

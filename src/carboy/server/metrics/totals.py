@@ -28,7 +28,7 @@ Message = dict[str, Any]
 
 @dataclass(slots=True)
 class RouteTotals:
-    """What was counted for one route and method since the server was started.
+    """The counts of one route and method since the server was started.
 
     `buckets` are the numbers of requests by duration: one for each bound, and one for longer
     requests. WebSockets are in `requests`, not in `seconds` and `buckets`.

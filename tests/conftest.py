@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -28,6 +31,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # For the programs that tests start: Python takes a file that was changed within a second, and
     # has the same size, for the one that was compiled. What this process imports is still kept.
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+
+# Servers of tests write reports of workers that crash: not into the folder of the user.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="carboy-state-")
+atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 # The same examples in every run, so that results depend on the code only, and no deadlines, so that
 # they do not depend on the load of the machine. HYPOTHESIS_PROFILE=explore tries new examples; add

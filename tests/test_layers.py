@@ -149,6 +149,7 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "carboy.gateway.lifespan": ("carboy.net.loop",),
     # It says which version serves.
     "carboy.server.admin.status": ("carboy.__version__",),
+    "carboy.server.crashes.report": ("carboy.__version__",),
     # A WebSocket runs over a channel; its frames are those of the protocol room.
     "carboy.gateway.websocket": ("carboy.protocol.websocket",),
     # Exercises are checked from the recorded calls of the HTTP machine and its heads.

@@ -26,6 +26,7 @@ COMMAND = "carboy.command"  # in the context's meta: the name of the command as 
 # Options of `carboy run` that other commands have as well.
 SHARED = {
     "certs": ("state",),
+    "crashes": ("state",),
     "dev": ("mount", "channels"),
     "publish": ("channels",),
     "routes": ("mount",),
@@ -38,6 +39,7 @@ SHARED = {
 LATE = {
     "certs": "carboy.cli.certs",
     "completion": "carboy.cli.completion",
+    "crashes": "carboy.cli.admin.crashes",
     "dev": "carboy.cli.dev.command",
     "drain": "carboy.cli.admin.drain",
     "explain": "carboy.cli.explain",

@@ -207,10 +207,10 @@ def ordered_certificates() -> list[click.Parameter]:
 
 
 def state_folder_option(section: str) -> click.Option:
-    """The folder of accounts and certificates, which several commands have."""
+    """The folder of certificates and crash reports, which several commands have."""
     return option(
         "--state", section=section, metavar="DIR",
-        help="Folder for the account and the certificates of --domain."
+        help="Folder for crash reports, and for the account and the certificates of --domain."
         "  [default: ~/.local/state/carboy]",
     )  # fmt: skip
 

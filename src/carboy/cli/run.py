@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -150,6 +151,7 @@ def make_plan(values: dict[str, Any]) -> Plan:
     place = {name: given.pop(name, None) for name in PLACE}
     asked = {name: given.pop(name) for name in ACME if name in given}
     acme = acme_settings(**asked)
+    state = asked.get("state")
     public = acme is not None
     where = addresses(place["host"], place["port"], place["bind"] or (), place["fd"], public)
     cert, key = given.pop("cert"), given.pop("key")
@@ -160,6 +162,7 @@ def make_plan(values: dict[str, Any]) -> Plan:
     tls = load_certificates(cert, key, password_file, settings, acme)
     return Plan(
         addresses=where, workers=workers, settings=settings, ends_process=True, tls=tls, acme=acme,
+        state=Path(state).absolute() if state else None,
         load_hooks=hooks and partial(hooks_module, hooks), **plan,
     )  # fmt: skip
 

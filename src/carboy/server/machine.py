@@ -76,6 +76,20 @@ def resident(pid: int) -> int | None:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def oom_kills(proc: Path = PROC) -> int | None:
+    """Processes of this container that the kernel has ended because memory ran out; None: unknown.
+
+    It counts those of the nearest control group that says so, and of the groups below it.
+    """
+    for folder, version in groups(proc, "memory"):
+        name = "memory.events" if version == 2 else "memory.oom_control"
+        for line in _read(folder / name).splitlines():
+            word, _, count = line.partition(" ")
+            if word == "oom_kill" and count.isdecimal():
+                return int(count)
+    return None
+
+
 def groups(proc: Path, controller: str) -> Iterator[tuple[Path, int]]:
     """Folders of the cgroups of a process, from its own upwards, each with the version: 1 or 2."""
     mounts = list(_mounts(proc))

@@ -84,9 +84,10 @@ def _give_files(plan: Plan, sockets: Sequence[socket.socket], to: Identity) -> N
             os.chown(sock.path, to.uid, -1 if plan.socket_group else to.gid)
     if plan.access_log and plan.access_log_file not in STANDARD:
         privileges.give_log_file(Path(plan.access_log_file), to)
-    if plan.acme is not None:
-        plan.acme.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        privileges.give(plan.acme.state, to)
+    state = plan.state if plan.acme is None else plan.acme.state
+    if state is not None:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        privileges.give(state, to)
 
 
 def use_folder(text: str) -> None:

@@ -32,6 +32,7 @@ class Figure(IntEnum):
     ERRORS = 9  # those with a status of 500 or more
     LOADED = 10  # bytes of memory when the application had been loaded, where it is limited
     STUCK = 11  # threads that do not end a request over its time limit
+    MEMORY = 12  # bytes of resident memory at the last beat; 0: not known
 
 
 # Figures in a row: 128 bytes, two cache lines, so that workers do not slow each other down.

@@ -9,9 +9,10 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from carboy.acme.settings import acme_settings
+from carboy.acme.settings import acme_settings, state_folder
 from carboy.gateway import interface_of
 from carboy.log_fields import install
 from carboy.net.listener import Listener
@@ -21,6 +22,7 @@ from carboy.server.admin.listening import open_admin
 from carboy.server.admin.supervised import SupervisorAdmin
 from carboy.server.beside_tls import HTTPS, redirects
 from carboy.server.bind import Address, from_host, parse_bind
+from carboy.server.crashes.folder import FOLDER
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.machine import usable_cpus
 from carboy.server.metrics.statsd import statsd_of
@@ -28,6 +30,7 @@ from carboy.server.metrics.totals import Totals
 from carboy.server.process_setup import set_up
 from carboy.server.processes import child, load_check
 from carboy.server.processes.commands import Command, Commands
+from carboy.server.processes.crashes import CrashReports
 from carboy.server.processes.generations import Generations
 from carboy.server.processes.health import Health
 from carboy.server.processes.plan import Plan
@@ -41,6 +44,7 @@ from carboy.server.processes.worker import Announcer, Load, Worker
 from carboy.server.queueing import most_stuck
 from carboy.server.settings import Settings, with_values
 from carboy.server.tls_setup import tls_fields
+from carboy.user_sockets import project
 
 HOST = "127.0.0.1"
 PORT = 8000
@@ -87,8 +91,7 @@ def serve(
     `domain`, one or more names, it orders the certificate itself and listens on the ports 443 and
     80, unless others are given (docs/https.md). `ssl_context` is as in Werkzeug. `more` are fields
     of Settings (`keepalive_timeout=5`) and, with "limit_", of Limits. Returns when a signal has
-    stopped the server. Raises BindError if it cannot listen, and ValueError for files that cannot
-    be used. With one worker, SIGHUP starts the program again.
+    stopped the server. Raises BindError if it cannot listen, and ValueError for unusable files.
     """
     values = more if threads is None else {"threads": threads, **more}
     chosen = with_values(settings or Settings(), values)
@@ -105,6 +108,7 @@ def serve(
         socket_mode=socket_mode,
         socket_group=socket_group,
         umask=umask,
+        state=Path(state).absolute() if state else None,
         **tls_fields(ssl_context, cert, key, chosen, key_password_file, acme),
         redirect_http=redirect_http,
     )
@@ -275,6 +279,7 @@ def supervisor_for(
         admin=admin,
         rollout=Rollout(generations, settings.worker_limits.canary, preload),
         drain_delay=settings.operation.drain_delay,
+        crash_reports=crash_reports(plan),
         on_replace=lambda: _reload(plan, commands),
         on_stop=commands.stop,
     )
@@ -285,6 +290,16 @@ def _reload(plan: Plan, commands: Commands) -> None:
     if plan.tls is not None:
         plan.tls.reload()
     commands.restart()
+
+
+def crash_reports(plan: Plan) -> CrashReports:
+    """The reports of workers that crash, in the state folder."""
+    try:
+        folder = (plan.state or state_folder()) / FOLDER
+    except RuntimeError:  # this user has no home
+        return CrashReports()
+    keep = plan.settings.operation.crash_reports
+    return CrashReports(folder, keep, plan.application, str(project()))
 
 
 def preload_of(worker: Worker) -> Preload:

@@ -4,5 +4,6 @@ client    one request over HTTP
 servers   the servers that run, and which one is meant
 command   what the commands have in common: options, errors, --json
 status    carboy status
+crashes   carboy crashes, which reads files and needs no server
 top       carboy top: its figures (top_figures), its lines (top_lines) and its screen (screen)
 """

@@ -43,6 +43,13 @@ class AdminSettings:
         ADMIN,
     )
 
+    crash_reports: int = setting(
+        20,
+        "reports",
+        "Maximum number of reports of workers that have crashed, in --state. 0: none.",
+        ADMIN,
+    )
+
     def __post_init__(self) -> None:
         check_values(self)
         self.places()

@@ -3,6 +3,7 @@
     BEAT    written by this thread: old when Python code can no longer run
     LEADER  written by the leader when this thread has woken it, and by this thread when the
             leader has begun another request, or sends: old when the leader is stuck
+    MEMORY  written by this thread
     CREW    written by this thread while a thread is free or nothing waits for one; otherwise
             when the youngest request began: old when every thread is stuck
 
@@ -13,6 +14,7 @@ just ended, and writes the right figure at its next beat.
 
 from __future__ import annotations
 
+import os
 import threading
 
 # Bound here: an application may replace time.sleep by one that does not sleep in this thread.
@@ -20,6 +22,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from carboy.net.threads import start_thread
+from carboy.server.machine import resident
 from carboy.server.raw_socket import has_switched_protocol
 from carboy.server.scoreboard import Figure
 from carboy.server.systemd import Watchdog
@@ -59,6 +62,7 @@ class Heartbeat:
         now = monotonic()
         for figure in (Figure.LEADER, Figure.CREW, Figure.BEAT):
             self._engine.row.cells[figure] = now
+        self._write_memory()
         if self._orphan_timer is not None:
             self._orphan_timer.set_back()
 
@@ -74,6 +78,7 @@ class Heartbeat:
             cells[Figure.LEADER] = now
         cells[Figure.CREW] = self._crew_moved(now)
         cells[Figure.BEAT] = now
+        self._write_memory()
         watchdog = self._watchdog
         if watchdog is not None and now >= watchdog.wake_at:
             if now - min(cells[Figure.LEADER], cells[Figure.CREW]) < watchdog.timeout:
@@ -82,6 +87,10 @@ class Heartbeat:
         if self._orphan_timer is not None:
             self._orphan_timer.set_back()
         self._engine.nudge()
+
+    def _write_memory(self) -> None:
+        """For the report of a crash. A process that has ended no longer has this figure."""
+        self._engine.row.cells[Figure.MEMORY] = float(resident(os.getpid()) or 0)
 
     def _leader_moves(self) -> bool:
         """Whether the leader runs another request than last time, or has sent something."""

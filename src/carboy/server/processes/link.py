@@ -162,6 +162,7 @@ class WorkerLink:
         self._beat = beat
         self._received = bytearray()
         self._messages = MessageReader()
+        self.stacks = ""  # the last ones that were taken
 
     def worker_end(self) -> SupervisorLink:
         """The worker's end, in a forked worker."""
@@ -209,7 +210,9 @@ class WorkerLink:
 
     def take_stacks(self) -> str:
         """The stacks that the worker has written since the last call, or ""."""
-        return take_text(self._received).decode("utf-8", "replace").strip()
+        text = take_text(self._received).decode("utf-8", "replace").strip()
+        self.stacks = text or self.stacks
+        return text
 
     def close(self) -> None:
         """Close the supervisor's descriptors and the memory. What was read stays available."""

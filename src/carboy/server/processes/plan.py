@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from carboy.acme.settings import AcmeSettings
@@ -26,6 +27,7 @@ class Plan:
 
     addresses: tuple[Address, ...]
     application: str = ""  # its name, for people
+    state: Path | None = None  # folder for crash reports; None: that of the user
     workers: int = 1
     supervisor: bool = False  # even above a single worker
     preload: bool = False  # the application is loaded once, before workers are forked

@@ -29,6 +29,7 @@ from carboy.server.admin.server import AdminServer
 from carboy.server.admin.supervised import SupervisorAdmin
 from carboy.server.listening import ListenerShutdown
 from carboy.server.logs.error_log import ERROR_LOGGER, DirectErrorHandler, ErrorLog
+from carboy.server.processes.crashes import CrashReports
 from carboy.server.processes.drain_delay import DrainDelay
 from carboy.server.processes.generations import Do, Generations, Member, State
 from carboy.server.processes.health import Health, log_stacks_of
@@ -83,6 +84,7 @@ class Supervisor:
         admin: SupervisorAdmin | None = None,
         rollout: Rollout | None = None,
         drain_delay: float = 0.0,
+        crash_reports: CrashReports | None = None,
     ) -> None:
         self.start_method = start_method
         self.generations = generations
@@ -111,6 +113,8 @@ class Supervisor:
         self.restarts: Counter[str] = Counter()
         self._admin = admin or SupervisorAdmin()
         self.drain_delay = DrainDelay(drain_delay)
+        self._crash_reports = crash_reports or CrashReports()
+        self._crash_reports.handled = self.HANDLED
         self._code = 0
 
     def stop(self, graceful: bool = True) -> None:
@@ -133,6 +137,7 @@ class Supervisor:
                 if self._relay is not None:
                     self._relay.stop()
                 self._admin.stop()
+                self._crash_reports.stop()
                 self._selector.close()
                 self._scoreboard.close_wakers()
                 self._errors.close()
@@ -173,9 +178,12 @@ class Supervisor:
             running = sum(len(c.in_flight.running()) for c in self.links.values())
             self._on_slow_stop(running or None)  # None: the requests of the leaders are not known
         self._wait(now)
-        for worker, status in self.start_method.ended(list(self.generations.members)):
-            if worker in self.generations.members:
-                self._ended(worker, status)
+        reports = self._crash_reports
+        for pid, status in self.start_method.ended([*self.generations.members, *reports.writers]):
+            if pid in self.generations.members:
+                self._ended(pid, status)
+            else:
+                reports.written(pid, status)
         return True
 
     def _hear_workers(self) -> None:
@@ -235,6 +243,7 @@ class Supervisor:
         if not self.generations.stopping:
             for worker, found in self.health.stuck(self._serving(), now):
                 self.restarts["stuck"] += 1
+                self._crash_reports.stuck(worker, found)
                 if found is Stuck.CREW:  # it handles signals; its requests may finish
                     self._do(*self.generations.retire(worker, now))
                 else:
@@ -405,6 +414,7 @@ class Supervisor:
     def _ended(self, worker: int, status: int) -> None:
         now = time.monotonic()
         seen = counts(self.links[worker].row)
+        evidence = self._crash_reports.evidence(self.links[worker], now)
         link = self._forget(worker)
         self._take_messages(worker, link)
         member = self.generations.died(worker, now)
@@ -414,9 +424,11 @@ class Supervisor:
         link.close()
         self.health.ended(worker, link)
         self._admin.ended(worker)
-        if member.state is not State.STOPPING and not self.generations.stopping:
+        asked = member.state is State.STOPPING or self.generations.stopping
+        if not asked:
             how = signals.death(os.waitstatus_to_exitcode(status))
             self._failed(member, link, how, requests)
+        self._crash_reports.ended(member, status, evidence, link, asked)
 
     def _failed(self, member: Member, link: WorkerLink, how: str, requests: str) -> None:
         """A worker has ended without being asked to."""

@@ -14,6 +14,7 @@ import os
 import sys
 import threading
 from types import FrameType
+from typing import Any
 
 COLLECTS_INSIDE = sys.version_info < (3, 12)
 
@@ -44,3 +45,20 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+def task_frames(task: Any) -> list[FrameType]:
+    """The frames of a task that waits, outermost first; what is not written in Python ends them.
+
+    A task is one of asyncio, or None, which has no frames. Any thread may ask: the frames may be
+    those of a moment ago.
+    """
+    frames: list[FrameType] = []
+    coroutine = None if task is None else task.get_coro()
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
+        if frame is None:
+            break
+        frames.append(frame)
+        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
+    return frames

@@ -39,7 +39,7 @@ def member(state: State, given_up: bool = False) -> Member:
         (State.STARTING, False, EXITED, False, True, False, None),
     ],
 )
-def test_ends_that_nobody_has_asked_for_are_reported(
+def test_ends_that_were_not_asked_for_are_reported(
     state: State, given_up: bool, status: int, stuck: bool, has_failed: bool, asked: bool,
     reason: Reason | None,
 ) -> None:  # fmt: skip

@@ -53,6 +53,7 @@ from carboy.gateway.interface import ANSWERED, LATER, Answer, Gateway
 from carboy.server.connection import ClientGone
 from carboy.server.exchange import Headers, ServerExchange
 from carboy.server.identity import log_about
+from carboy.thread_frames import task_frames
 from carboy.time_limits import RequestTimeout, TimeLimit, shielded
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -271,15 +272,7 @@ def stack_of(frame: FrameType | None) -> str:
 
 def stack_of_task(task: Any) -> str:
     """The calls of a coroutine that waits, innermost last."""
-    frames: list[FrameType] = []
-    coroutine = None if task is None else task.get_coro()
-    while coroutine is not None:
-        frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
-        if frame is None:
-            break
-        frames.append(frame)
-        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
-    return _formatted(frames)
+    return _formatted(task_frames(task))
 
 
 def _formatted(frames: list[FrameType]) -> str:

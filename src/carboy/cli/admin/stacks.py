@@ -12,7 +12,7 @@ from carboy.cli.admin.tables import duration, number
 
 
 def stacks(client: Client, worker: int | None, whole: bool, timeout: float, as_json: bool) -> str:
-    """Show the calls of each thread of a running server.
+    """Show the calls of each thread, and of each coroutine that waits, of a running server.
 
     WORKER is the process id of one worker, as `carboy status` shows it. Without --all, only threads
     with a request are shown, and only from the first call of the application on.
@@ -30,7 +30,11 @@ def _worker(worker: dict[str, Any], whole: bool) -> list[str]:
         return _silent(worker)
     threads = worker["threads"]
     busy = [each for each in threads if each["request"] is not None]
-    title = f"Worker {worker['pid']}: {number(len(threads), 'thread')}, {len(busy)} with a request"
+    count = sum(not each["coroutine"] for each in threads)
+    waits = len(threads) - count
+    title = f"Worker {worker['pid']}: {number(count, 'thread')}, {len(busy) - waits} with a request"
+    if waits:
+        title += f", {number(waits, 'request')} in a coroutine that waits"
     lines = [title, ""]
     for each in threads if whole else busy:
         lines += [*_thread(each, whole), ""]
@@ -48,7 +52,8 @@ def _silent(worker: dict[str, Any]) -> list[str]:
 
 
 def _thread(thread: dict[str, Any], whole: bool) -> list[str]:
-    title = f"Thread {thread['thread'] or thread['id']}"
+    kind = "Coroutine" if thread["coroutine"] else "Thread"
+    title = f"{kind} {thread['thread'] or thread['id']}"
     frames = thread["frames"]
     if thread["request"] is not None:
         title += f", {thread['request']} (for {duration(thread['seconds'])})"

@@ -75,7 +75,7 @@ def requests(found: dict[str, Any], longest: int = 2000) -> list[str]:
     for worker in found["workers"]:
         for each in worker["requests"]:
             rows.append((each["seconds"], worker["pid"], each))
-    if not rows:
+    if not rows and not last_read(found):
         return ["No request is in flight."]
     rows.sort(key=lambda row: -row[0])
     shown = [
@@ -88,7 +88,23 @@ def requests(found: dict[str, Any], longest: int = 2000) -> list[str]:
         )
         for seconds, pid, each in rows
     ]
+    shown += [
+        ("?", str(pid), "read last", shortened(line, longest), "") for pid, line in last_read(found)
+    ]
     return table(("AGE", "WORKER", "STATE", "REQUEST", "AT"), shown, ">>   ")
+
+
+def last_read(found: dict[str, Any]) -> list[tuple[int, str]]:
+    """The request that each worker without an answer has read last, which may be why.
+
+    Threads list their requests; the thread that reads requests may run this one.
+    """
+    return [
+        (worker["pid"], worker["last_read"])
+        for worker in found["workers"]
+        if not worker["answers"] and worker["state"] != "starting" and worker["last_read"]
+        and all(each["request"] != worker["last_read"] for each in worker["requests"])
+    ]  # fmt: skip
 
 
 def shortened(text: str, longest: int) -> str:

@@ -22,7 +22,7 @@ from carboy.server.admin import memory, top
 from carboy.server.admin.call import CannotAnswer
 from carboy.server.admin.commands import Levels
 from carboy.server.admin.profile import Profiles
-from carboy.server.admin.running import running_requests, thread_stacks
+from carboy.server.admin.running import all_stacks, running_requests
 from carboy.server.engine import Engine
 from carboy.server.metrics.worker import WorkerMetrics
 from carboy.server.processes.messages import Message, TooLarge
@@ -91,7 +91,7 @@ def questions_of_a_worker(
     answering = Answering()
     answering.add("status", lambda message: status(engine))
     answering.add("top", top.answer(metrics, lambda: status(engine)), takes_long=True)
-    answering.add("stacks", lambda message: thread_stacks())
+    answering.add("stacks", lambda message: all_stacks(engine))
     answering.add("log-level", Levels().answer)
     if metrics is not None:
         answering.add("metrics", metrics.answer, takes_long=True)

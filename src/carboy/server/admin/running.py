@@ -11,6 +11,7 @@ import linecache
 import sysconfig
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -21,7 +22,7 @@ from carboy.server.engine import Engine
 from carboy.server.exchange import ServerExchange
 from carboy.server.http2.pipe import with_streams
 from carboy.server.runner import Runner
-from carboy.thread_frames import thread_frames
+from carboy.thread_frames import task_frames, thread_frames
 
 RUN: frozenset[CodeType] = frozenset({Runner.run.__code__, Dispatcher.dispatch.__code__})
 PHASES = {RUNNING: "running", STREAMING: "streaming", LATER: "awaiting"}
@@ -54,6 +55,17 @@ def innermost(frame: FrameType | None) -> dict[str, Any] | None:
             return shown(frame)
         frame = frame.f_back
     return None if first is None else shown(first)
+
+
+def innermost_of_task(frames: Sequence[FrameType]) -> dict[str, Any] | None:
+    """The same for a coroutine, whose frames begin with the outermost one."""
+    own = [frame for frame in frames if is_own(frame.f_code)]
+    return shown((own or frames)[-1]) if frames else None
+
+
+def task_of(exchange: ServerExchange) -> Any:
+    """The task whose coroutine runs a request that is answered later; None without one."""
+    return getattr(exchange.receiver, "task", None)
 
 
 def request_of(frame: FrameType | None) -> ServerExchange | None:
@@ -98,6 +110,7 @@ def running_requests(engine: Engine) -> list[dict[str, Any]]:
     found = []
     for exchange, state in open_exchanges(engine):
         ident, frame = threads.get(exchange, (None, None))
+        place = innermost(frame) or innermost_of_task(task_frames(task_of(exchange)))
         began = exchange.queued_at or exchange.arrived or exchange.began
         found.append(
             {
@@ -108,10 +121,43 @@ def running_requests(engine: Engine) -> list[dict[str, Any]]:
                 "thread": names.get(ident) if ident is not None else None,
                 "route": getattr(exchange, "route", "") or "",
                 "id": getattr(exchange, "id", "") or "",
-                "at": innermost(frame),
+                "at": place,
             }
         )
     return sorted(found, key=lambda each: -each["seconds"])
+
+
+def all_stacks(engine: Engine) -> list[dict[str, Any]]:
+    """The calls of every thread but this one, and of the coroutines of requests that wait.
+
+    Outermost first, with the request that each runs. `coroutine` says which of both it is.
+    """
+    found = [*thread_stacks(), *task_stacks(engine)]
+    return sorted(found, key=lambda each: (each["request"] is None, -(each["seconds"] or 0.0)))
+
+
+def task_stacks(engine: Engine) -> list[dict[str, Any]]:
+    """The calls of coroutines that requests wait for, and that no thread runs now."""
+    now = time.monotonic()
+    threads = threads_of_requests()
+    found = []
+    for exchange, _ in open_exchanges(engine):
+        task = task_of(exchange)
+        frames = task_frames(task)
+        if not frames or exchange in threads:
+            continue
+        began = exchange.arrived or exchange.began
+        found.append(
+            {
+                "thread": task.get_name(),
+                "id": None,
+                "coroutine": True,
+                "request": exchange.request_line(),
+                "seconds": round(now - began, 3) if began else 0.0,
+                "frames": [call_of(frame) for frame in frames],
+            }
+        )
+    return found
 
 
 def thread_stacks() -> list[dict[str, Any]]:
@@ -127,21 +173,27 @@ def thread_stacks() -> list[dict[str, Any]]:
             {
                 "thread": names.get(ident, ""),
                 "id": ident,
+                "coroutine": False,
                 "request": exchange.request_line() if exchange else None,
                 "seconds": round(now - exchange.began, 3) if exchange else None,
                 "frames": calls_of(frame),
             }
         )
-    return sorted(found, key=lambda each: (each["request"] is None, -(each["seconds"] or 0.0)))
+    return found
 
 
 def calls_of(frame: FrameType | None) -> list[dict[str, Any]]:
     """The calls that lead to a frame, outermost first, each with the text of its line."""
     found: list[dict[str, Any]] = []
     while frame is not None:
-        place = shown(frame)
-        place["own"] = is_own(frame.f_code)
-        place["text"] = linecache.getline(place["file"], place["line"], frame.f_globals).strip()
-        found.append(place)
+        found.append(call_of(frame))
         frame = frame.f_back
     return found[::-1]
+
+
+def call_of(frame: FrameType) -> dict[str, Any]:
+    """One call, with the text of its line."""
+    place = shown(frame)
+    place["own"] = is_own(frame.f_code)
+    place["text"] = linecache.getline(place["file"], place["line"], frame.f_globals).strip()
+    return place

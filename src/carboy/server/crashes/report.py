@@ -1,4 +1,4 @@
-"""What a crash report has: facts that the supervisor knows when a worker has ended."""
+"""The content of a crash report: facts that the supervisor knows when a worker has ended."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import platform
 import resource
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
@@ -122,7 +123,7 @@ def _core(status: int) -> dict[str, Any]:
     }
 
 
-def _hints(end: End, code: int, core: dict[str, Any]) -> Any:
+def _hints(end: End, code: int, core: dict[str, Any]) -> Iterator[str]:
     """What the user can do next, as sentences."""
     if code == -signal.SIGKILL and end.oom_kills:
         yield (

@@ -38,7 +38,7 @@ class Reason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a worker had written to shared memory when it ended."""
+    """The figures that a worker had written to shared memory when it ended."""
 
     requests: list[tuple[str, float]]  # on its threads: first line, seconds
     last_read: str  # the request that it read last
@@ -124,7 +124,7 @@ def _core(status: int) -> dict[str, Any]:
 
 
 def _hints(end: End, code: int, core: dict[str, Any]) -> Iterator[str]:
-    """What the user can do next, as sentences."""
+    """Sentences about the next step of the user."""
     if code == -signal.SIGKILL and end.oom_kills:
         yield (
             "The kernel has ended a process of this container because memory ran out. Give the"

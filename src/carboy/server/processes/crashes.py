@@ -52,7 +52,7 @@ class CrashReports:
         self._stuck[worker] = f"was stuck: {REASONS[found]}"
 
     def evidence(self, link: WorkerLink, now: float) -> Evidence | None:
-        """What the worker has written, before its end is handled; None without reports."""
+        """The figures of the worker, before its end is handled; None without reports."""
         return None if self._folder is None else evidence(link, now)
 
     def ended(

@@ -57,6 +57,15 @@ def test_the_middle_of_a_deep_recursion_is_left_out() -> None:
     assert stack == ("/a", *["outer"] * half, LEFT_OUT, *["inner"] * half) and count == 1
 
 
+def test_functions_that_are_made_all_the_time_are_limited() -> None:
+    tree = CallTree(most=3)
+    for number in range(10):
+        code = compile(f"made_{number}", "<made>", "eval")
+        tree.add("/a", [code])
+    answer = tree.answer()
+    assert len(answer["frames"]) <= 5 and sum(answer["counts"]) == 10
+
+
 def test_a_full_tree_counts_at_the_deepest_node_that_it_has() -> None:
     tree = CallTree(most=2)
     tree.add("/a", [OUTER])

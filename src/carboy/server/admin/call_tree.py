@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import CodeType
 from typing import Any
 
-MOST_NODES = 50_000  # about 2 MB of JSON
+MOST_NODES = 50_000  # and as many functions; about 5 MB of JSON
 DEEPEST = 400  # calls of a stack; of deeper ones, the calls in the middle are left out
 LONGEST = 300  # characters of a name
 LEFT_OUT = "…"
@@ -57,6 +57,9 @@ class CallTree:
         for code in reversed(codes):
             at = known.get(id(code))
             if at is None:
+                if len(known) >= self._most:
+                    found.append(self._text(LEFT_OUT))
+                    continue
                 at = known[id(code)] = len(self._frames), code
                 self._frames.append(_shown(code))
             found.append(at[0])

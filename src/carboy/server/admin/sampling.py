@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextvars import Context
+from functools import partial
 from types import CodeType, FrameType
 from typing import Any
 
@@ -38,9 +39,13 @@ WHOLE = "all"  # value of `threads`: also those that run no request
 SHORT = 1e-5  # seconds: the switch interval before a look
 SPREAD = 1e-3  # seconds for which it is so short at most; some views are shorter
 SLEEP = 0.25  # seconds at most until a profile notices that it is to end
-_RUN = {id(code) for code in RUN}
+MOST_CODES = 50_000  # functions that are remembered; an application may make them all the time
 
 Clock = Callable[[], float]
+Finder = Callable[[FrameType], Any]
+# By the identity of a function's code: the code, and what finds the request in its frames. The hash
+# of a code object takes long.
+Known = dict[int, tuple[CodeType, Finder | None]]
 
 
 def sample(
@@ -63,13 +68,14 @@ def sample(
     taken = missed = 0
     longest = 0.0
     ended = ""
+    known: Known = {}
     while now < began + seconds and not (ended := over()):
         if now < due:
             sleep(min(due - now, SLEEP))
         else:
             late = int((now - due) * rate)
             (moment or random_moment)()
-            add_all(tree, whole, 1 + late)
+            add_all(tree, whole, 1 + late, known)
             taken += 1
             missed += late
             longest = max(longest, now - due)
@@ -87,45 +93,54 @@ def random_moment() -> None:
         time.sleep(random.random() * SPREAD)
 
 
-def add_all(tree: CallTree, whole: bool, count: int) -> None:
+def add_all(tree: CallTree, whole: bool, count: int, known: Known) -> None:
     """Add the stacks of all threads now."""
     own = threading.get_ident()
-    calls = _calls_of_loops()
+    if len(known) > MOST_CODES:
+        known.clear()
     for ident, frame in thread_frames().items():
         if ident == own:
             continue
-        codes, exchange = request_stack(frame, calls)
+        codes, exchange = request_stack(frame, known)
         if exchange is not None:
             tree.add(route(exchange), codes, count)
         elif whole:
             tree.add(f"(thread {_name(ident)})", codes, count)
 
 
-def request_stack(
-    frame: FrameType | None, calls: dict[int, Callable[[FrameType], Any]]
-) -> tuple[list[CodeType], Any]:
+def request_stack(frame: FrameType | None, known: Known) -> tuple[list[CodeType], Any]:
     """The functions of a stack inside the call that runs a request, and the request.
 
-    Without a request: all functions, and None. `calls`: what finds the request of a frame, by the
-    identity of its code.
+    Without a request: all functions, and None.
     """
     codes: list[CodeType] = []
     while frame is not None:
         code = frame.f_code
-        found = id(code)
-        if found in _RUN:
-            exchange = _local(frame, "exchange")
+        found = known.get(id(code))
+        if found is None:
+            found = known[id(code)] = code, _request_finder(frame)
+        if found[1] is not None:
+            exchange = found[1](frame)
             if exchange is not None:
                 return codes, exchange
-        elif found in calls:
-            exchange = calls[found](frame)
-            if exchange is not None:
-                return codes, exchange
-        elif code.co_name in _HAND_OVERS and (exchange := _handed_over(frame)) is not None:
-            return codes, exchange
         codes.append(code)
         frame = frame.f_back
     return codes, None
+
+
+def _request_finder(frame: FrameType) -> Finder | None:
+    """The function that finds the request in a frame of this code; None if it runs no request."""
+    code = frame.f_code
+    if code in RUN:
+        return _of_runner
+    for loop in running_loops():
+        if code in loop.watch.requests:
+            return loop.watch.requests[code]
+    module = str(frame.f_globals.get("__name__"))
+    for qualname, package, context_of in _HAND_OVERS:
+        if code.co_qualname == qualname and module.startswith(package):
+            return partial(_handed_over, context_of)
+    return None
 
 
 def route(exchange: Any) -> str:
@@ -139,14 +154,6 @@ def route(exchange: Any) -> str:
     return str(found or NO_ROUTE)
 
 
-def _calls_of_loops() -> dict[int, Callable[[FrameType], Any]]:
-    found: dict[int, Callable[[FrameType], Any]] = {}
-    for loop in running_loops():
-        for code, request in list(loop.watch.requests.items()):
-            found[id(code)] = request
-    return found
-
-
 def _name(ident: int) -> str:
     for each in threading.enumerate():
         if each.ident == ident:
@@ -154,46 +161,35 @@ def _name(ident: int) -> str:
     return str(ident)
 
 
+def _of_runner(frame: FrameType) -> Any:
+    return frame.f_locals.get("exchange")
+
+
 # --- threads to which a coroutine has handed a call, with its context
 
 
 def _of_anyio(frame: FrameType) -> Any:  # WorkerThread.run: FastAPI, Starlette, Litestar
-    return _local(frame, "context")
+    return frame.f_locals.get("context")
 
 
 def _of_executor(frame: FrameType) -> Any:  # _WorkItem.run: asyncio.to_thread
-    function = getattr(_local(frame, "self"), "fn", None)
+    function = getattr(frame.f_locals.get("self"), "fn", None)
     return getattr(getattr(function, "func", None), "__self__", None)
 
 
 def _of_asgiref(frame: FrameType) -> Any:  # SyncToAsync.thread_handler: Django
-    return getattr(_local(frame, "func"), "__self__", None)
+    return getattr(frame.f_locals.get("func"), "__self__", None)
 
 
-_HAND_OVERS: dict[str, tuple[tuple[str, str, Callable[[FrameType], Any]], ...]] = {
-    "run": (
-        ("WorkerThread.run", "anyio.", _of_anyio),
-        ("_WorkItem.run", "concurrent.futures.", _of_executor),
-    ),
-    "thread_handler": (("SyncToAsync.thread_handler", "asgiref.", _of_asgiref),),
-}
+_HAND_OVERS: tuple[tuple[str, str, Finder], ...] = (
+    ("WorkerThread.run", "anyio.", _of_anyio),
+    ("_WorkItem.run", "concurrent.futures.", _of_executor),
+    ("SyncToAsync.thread_handler", "asgiref.", _of_asgiref),
+)
 
 
-def _handed_over(frame: FrameType) -> Any:
+def _handed_over(context_of: Finder, frame: FrameType) -> Any:
     """The request in whose context a thread runs, or None."""
-    code = frame.f_code
-    for qualname, module, context_of in _HAND_OVERS[code.co_name]:
-        if code.co_qualname == qualname and str(frame.f_globals.get("__name__")).startswith(module):
-            context = context_of(frame)
-            known = context.get(current) if isinstance(context, Context) else None
-            return None if known is None else known()
-    return None
-
-
-def _local(frame: FrameType, name: str) -> Any:
-    """A local variable of a frame that runs; no reference is left in the frame."""
-    found = frame.f_locals
-    value = found.get(name)
-    if type(found) is dict:  # before Python 3.13, a copy that the frame keeps
-        found.clear()
-    return value
+    context = context_of(frame)
+    known = context.get(current) if isinstance(context, Context) else None
+    return None if known is None else known()

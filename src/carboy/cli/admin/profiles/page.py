@@ -23,7 +23,7 @@ WIDTH, ROW = 1200, 18  # units of the picture
 LEAST = 0.6  # units; narrower calls are left out of the picture
 LETTER = 6.7  # units
 APPLICATION, PYTHON, OWN = "the application", "Python", "Carboy"
-# Hue, saturation and lightness of the kinds of functions; libraries have hues of their own.
+# Hue, saturation and lightness of the kinds of functions. Libraries have other hues, 200 to 380.
 COLOURS = {APPLICATION: (42, 85, 72), OWN: (172, 38, 76), PYTHON: (215, 14, 82), "": (0, 0, 86)}
 _library = re.compile(r".*/(?:site|dist)-packages/([^/]+?)(?:\.py)?(?:/|$)").match
 _standard = re.compile(r".*/python\d+\.\d+/|<").match
@@ -65,7 +65,7 @@ def kind_of(function: Function) -> str:
 def colour(kind: str) -> str:
     """The colour of a kind, for CSS."""
     known = COLOURS.get(kind)
-    hue, saturation, lightness = known or (sum(map(ord, kind)) * 47 % 360, 55, 80)
+    hue, saturation, lightness = known or ((200 + sum(map(ord, kind)) * 47 % 180) % 360, 60, 82)
     return f"hsl({hue} {saturation}% {lightness}%)"
 
 

@@ -37,9 +37,11 @@ def shown(profile: Profile) -> str:
 
 def facts(profile: Profile) -> str:
     """The profile in one line."""
+    has_threads = any(each.function.name.startswith("(thread ") for each in profile.routes())
+    did = "were sampled" if has_threads else "ran requests"
     found = (
         f"{number(len(profile.workers), 'worker')}, {duration(profile.seconds)},"
-        f" {profile.rate:g} samples a second: threads ran requests for"
+        f" {profile.rate:g} samples a second: threads {did} for"
         f" {profile.time(profile.root.total):.2f} s in total"
     )
     late = 100.0 * profile.missed / max(1, profile.samples + profile.missed)

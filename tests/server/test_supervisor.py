@@ -608,7 +608,9 @@ main()
 def with_scarce_processes(folder: Path, refused: str) -> Running:
     script = NO_PROCESSES.replace("REFUSED", refused)
     command = ("-c", script)
-    return Running("run", "service", "-p", "0", "-w", "2", cwd=folder, command=command)
+    return Running(
+        "run", "service", "-p", "0", "-w", "2", "--crash-reports", "0", cwd=folder, command=command
+    )
 
 
 def test_a_supervisor_that_cannot_start_a_process_tries_again(folder: Path) -> None:

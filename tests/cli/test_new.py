@@ -19,8 +19,8 @@ from running import Running, carboy
 
 
 def test_the_project_passes_its_tests_and_is_served(tmp_path: Path) -> None:
-    assert "bottle is ready" in carboy(tmp_path, "new", "bottle")
-    folder = tmp_path / "bottle"
+    assert "cellar is ready" in carboy(tmp_path, "new", "cellar")
+    folder = tmp_path / "cellar"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
         cwd=folder, capture_output=True, text=True, timeout=60, check=False,
@@ -32,8 +32,8 @@ def test_the_project_passes_its_tests_and_is_served(tmp_path: Path) -> None:
         assert status == 200
         assert b"Hello, world!" in page
         assert b"NAME" not in page
-        assert server.get("/static/bottle.css")[0] == 200
-        assert server.get("/static/bottle.svg")[0] == 200
+        assert server.get("/static/cellar.css")[0] == 200
+        assert server.get("/static/cellar.svg")[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -52,10 +52,10 @@ def test_an_impossible_name_is_an_error_with_a_suggestion(
 
 
 def test_existing_files_are_not_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "bottle").mkdir()
-    (tmp_path / "bottle" / "mine").write_text("kept")
-    assert "not empty" in carboy(tmp_path, "new", "bottle", code=1)
-    assert [path.name for path in (tmp_path / "bottle").iterdir()] == ["mine"]
+    (tmp_path / "cellar").mkdir()
+    (tmp_path / "cellar" / "mine").write_text("kept")
+    assert "not empty" in carboy(tmp_path, "new", "cellar", code=1)
+    assert [path.name for path in (tmp_path / "cellar").iterdir()] == ["mine"]
 
 
 def test_a_file_of_that_name_and_a_name_that_is_too_long_are_errors(tmp_path: Path) -> None:
@@ -66,8 +66,8 @@ def test_a_file_of_that_name_and_a_name_that_is_too_long_are_errors(tmp_path: Pa
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "bottle").symlink_to("/proc/nowhere")
-    assert "cannot be written" in carboy(tmp_path, "new", "bottle", code=1)
+    (tmp_path / "cellar").symlink_to("/proc/nowhere")
+    assert "cannot be written" in carboy(tmp_path, "new", "cellar", code=1)
 
 
 class Installed:
@@ -99,14 +99,14 @@ def test_the_project_is_installed_with_carboy_from_where_it_came(
 
 
 def test_the_commands_that_are_shown_work_in_a_clone(tmp_path: Path) -> None:
-    output = carboy(tmp_path, "new", "bottle")
+    output = carboy(tmp_path, "new", "cellar")
     clone = Path(__file__).parents[2]
     lines = [shlex.split(line) for line in output.splitlines() if line.startswith("    ")]
-    assert lines[0] == ["cd", "bottle"]
+    assert lines[0] == ["cd", "cellar"]
     assert lines[1][-5:] == ["install", "-e", str(clone), "-e", ".[dev]"]
     assert lines[2] == [sys.executable, "-m", "carboy", "dev"]  # PATH is empty
     done = subprocess.run(
-        [*lines[3], "-q", "-p", "no:cacheprovider"], cwd=tmp_path / "bottle", capture_output=True,
+        [*lines[3], "-q", "-p", "no:cacheprovider"], cwd=tmp_path / "cellar", capture_output=True,
         text=True, timeout=60, check=False,
     )  # fmt: skip
     assert "2 passed" in done.stdout
@@ -126,8 +126,8 @@ def test_workers_that_start_at_the_same_time_share_one_secret_key(
     made_by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if made_by == "carboy new":
-        carboy(tmp_path, "new", "bottle")
-        package = tmp_path / "bottle" / "bottle"
+        carboy(tmp_path, "new", "cellar")
+        package = tmp_path / "cellar" / "cellar"
     else:
         package = Path(__file__).parents[2] / "examples" / "notes" / "notes"
     monkeypatch.syspath_prepend(str(package.parent))

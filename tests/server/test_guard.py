@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import subprocess
 import sys
 import threading
 import time
@@ -234,3 +235,44 @@ def test_a_stack_ends_at_the_call_of_the_application() -> None:
     Guard(FakeGateway(application)).handle(FakeExchange())  # type: ignore[arg-type]
     assert stacks[0].count("File ") == 1
     assert "in application" in stacks[0]
+
+
+TRACED_AFTER = """
+import sys, threading, time
+from types import SimpleNamespace
+from carboy.gateway.interface import ANSWERED
+from carboy.server.guard import Guard, Overdue, Stage, deliver
+from carboy.thread_frames import thread_frames
+from carboy.time_limits import TimeLimit
+
+exchange = SimpleNamespace(thread=0, overdue=None, made=b"", request_line=str)
+running = threading.Event()
+
+def application(exchange):
+    running.set()
+    while True:
+        time.sleep(0.001)
+
+gateway = SimpleNamespace(handle=application, prepare=0, body_limit=0, wants_stream=0)
+thread = threading.Thread(target=Guard(gateway).handle, args=(exchange,))
+thread.start()
+running.wait()
+overdue = exchange.overdue = Overdue(TimeLimit(1.0), 0.0)
+overdue.stage = Stage.ANSWERED
+while not deliver(exchange, overdue, thread_frames().get(exchange.thread)):
+    time.sleep(0.001)
+overdue.lock.release()
+thread.join()
+sys.settrace(lambda frame, event, argument: None)
+(lambda: None)()
+print("ended")
+"""
+
+
+def test_the_interpreter_is_as_before_after_a_request_was_ended() -> None:
+    """Python 3.11 would look in vain for an exception that was taken back, in each call."""
+    done = subprocess.run(
+        [sys.executable, "-c", TRACED_AFTER], capture_output=True, text=True, timeout=PATIENCE,
+        check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("ended\n", "")

@@ -19,9 +19,9 @@ application.
 both are entries of one dictionary, whose changes all threads see in one order. If the first thread
 has found None (b), then (c) came after (b), so (d) finds 0 and there is no exception. Otherwise it
 settles: it takes the lock, so everything in (e) has happened or never will, because each later (e)
-also needs the lock and reads `thread` first. Then it has a noted exception removed
-(PyThreadState_SetAsyncExc with NULL), before it returns to the server. If the exception is raised
-before that, the handlers below catch it: it is noted once at most (`delivered`).
+also needs the lock and reads `thread` first. Then it has a noted exception raised, before it
+returns to the server, and the handler below catches it. None is noted then: the other
+thread notes one at most (`delivered`), and a thread has room for one.
 
 *Nothing of the server is skipped.* Between (a) and the end of the settling, all code is inside one
 `try`. Inside the application, the exception is not noted while the thread is in code of the server
@@ -96,10 +96,18 @@ class Overdue:
         self.lock.acquire()
 
     def settle(self) -> None:
-        """Wait until the decision is made, and remove a noted exception; for its thread."""
+        """Wait until the decision is made; raises RequestTimeout if it was noted. For its thread.
+
+        It is noted again, so that it is raised here whether it was raised before or not. It is not
+        removed: Python 3.11 would look for it in each later call of every thread, in vain, and a
+        thread with a trace function would never end its next call.
+        """
         with self.lock:
-            if self.delivered:
-                raise_in(get_ident(), None)
+            delivered = self.delivered
+        if delivered:
+            raise_in(get_ident(), RequestTimeout)
+            for _ in range(100):
+                pass
 
 
 class Guard:
@@ -224,10 +232,9 @@ def response_of(limit: TimeLimit) -> tuple[str, Headers, bytes]:
 # --- the exception, for the thread of the time limits
 
 
-def raise_in(thread: int, error: type[BaseException] | None) -> None:
-    """Note an exception for a thread, or remove the noted one (None)."""
-    value = None if error is None else ctypes.py_object(error)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), value)
+def raise_in(thread: int, error: type[BaseException]) -> None:
+    """Note an exception for a thread, instead of one that was noted before."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
 
 
 def deliver(exchange: ServerExchange, overdue: Overdue, frame: FrameType | None) -> bool:

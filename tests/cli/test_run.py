@@ -141,6 +141,9 @@ def test_every_option_of_run_reaches_the_settings(
         "access_log_sample": "0.5",
         "access_log_skip": "/healthz",
         "tracing": "no",
+        "livez": "/livez",
+        "readyz": "/readyz",
+        "statsd": "127.0.0.1:8125",
     }
     monkeypatch.setattr(run, "tls_server", lambda *given: None)
     value = chosen.get(str(parameter.name), "2")
@@ -160,7 +163,7 @@ def test_the_tables_of_the_documentation_have_every_option_with_its_default() ->
     documented: dict[str, str] = {}
     pages = (
         SERVING.with_name(name)
-        for name in ("static-files.md", "http2.md", "workers.md", "serving.md")
+        for name in ("metrics.md", "static-files.md", "http2.md", "workers.md", "serving.md")
     )
     for line in "".join(page.read_text() for page in pages).splitlines():
         if line.startswith("| `--"):

@@ -11,23 +11,29 @@ import select
 import shutil
 import signal
 import sys
-import termios
-import tty
 from collections.abc import Sequence
 from types import FrameType
 from typing import Any
+
+from carboy.server.signals import named
+
+try:
+    import termios
+    import tty
+except ImportError:  # Windows
+    termios = tty = None  # type: ignore[assignment]
 
 ENTER = "\x1b[?1049h\x1b[?25l"  # the alternate screen; no cursor
 LEAVE = "\x1b[?25h\x1b[?1049l"
 HOME, REST_OF_LINE, REST = "\x1b[H", "\x1b[K", "\x1b[J"
 GONE = "gone"  # instead of a key: the terminal is no longer there
 RESIZED = "resized"
-HANDLED = (signal.SIGWINCH, signal.SIGTSTP, signal.SIGTERM)
+HANDLED = named("SIGWINCH", "SIGTSTP", "SIGTERM")
 
 
 def is_terminal() -> bool:
     """Whether standard input and output are a terminal that can show a whole screen."""
-    able = os.environ.get("TERM", "dumb") not in ("dumb", "")
+    able = termios is not None and os.environ.get("TERM", "dumb") not in ("dumb", "")
     return able and sys.stdin.isatty() and sys.stdout.isatty()
 
 
@@ -69,7 +75,7 @@ class Screen:
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGTERM:
             sys.exit(128 + number)  # `__exit__` gives the terminal back
-        if number == signal.SIGTSTP:
+        if number in named("SIGTSTP"):
             self._give_back()
             os.kill(os.getpid(), signal.SIGSTOP)
             self._take()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -16,14 +15,17 @@ from typing import Any
 from carboy import __version__
 from carboy.server.processes.link import WorkerLink
 from carboy.server.scoreboard import Figure
-from carboy.server.signals import death
+from carboy.server.signals import death, named
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 CORE_PATTERN = Path("/proc/sys/kernel/core_pattern")
 # Signals whose default action writes a core dump (signal(7)).
 DUMPING = frozenset(
-    getattr(signal, name)
-    for name in ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGQUIT", "SIGSEGV", "SIGSYS", "SIGTRAP")
-    if hasattr(signal, name)
+    named("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGQUIT", "SIGSEGV", "SIGSYS", "SIGTRAP")
 )
 
 
@@ -115,11 +117,11 @@ def _core(status: int) -> dict[str, Any]:
         pattern = CORE_PATTERN.read_text().strip()
     except OSError:
         pattern = ""
-    limit = resource.getrlimit(resource.RLIMIT_CORE)[0]
+    limit = resource.getrlimit(resource.RLIMIT_CORE)[0] if resource else None
     return {
         "dumped": os.WIFSIGNALED(status) and os.WCOREDUMP(status),
         "pattern": pattern,
-        "limit": None if limit == resource.RLIM_INFINITY else limit,
+        "limit": None if limit in (None, -1) else limit,  # -1: RLIM_INFINITY
     }
 
 

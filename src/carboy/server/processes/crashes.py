@@ -21,6 +21,7 @@ from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.processes.generations import Member, State
 from carboy.server.processes.link import WorkerLink
 from carboy.server.processes.stuck import REASONS, Stuck
+from carboy.server.signals import named
 
 log = logging.getLogger(ERROR_LOGGER)
 
@@ -28,7 +29,7 @@ MOST = 4
 LAST = 2.0  # seconds for the last reports, when the server ends
 PAUSE = 0.01
 # Signals with which a worker that was asked to end may be ended.
-ASKED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGQUIT, signal.SIGHUP})
+ASKED = frozenset(named("SIGTERM", "SIGINT", "SIGKILL", "SIGQUIT", "SIGHUP"))
 
 
 class CrashReports:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,10 +79,14 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def project(monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    # The path of a unix socket has 107 bytes at most, and that of `tmp_path` has the test's name.
+    folder = Path(tempfile.mkdtemp(prefix="carboy-"))
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
     # Servers of other tests have their sockets in the usual folder.
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    yield Project(tmp_path)
-    (tmp_path / "go").touch()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield Project(folder)
+    (folder / "go").touch()
+    monkeypatch.undo()
+    shutil.rmtree(folder, ignore_errors=True)

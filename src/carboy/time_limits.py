@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from types import CodeType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -30,8 +29,7 @@ class RequestTimeout(BaseException):
         super().__init__(text)
 
 
-@dataclass(frozen=True, slots=True)
-class TimeLimit:
+class TimeLimit(NamedTuple):
     """The time that a request may take, in seconds; infinity: any.
 
     `upstream` is the name of the service that the view waits for: the client gets 504 then, and

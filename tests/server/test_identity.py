@@ -225,7 +225,7 @@ def test_the_page_and_the_log_of_an_error_have_the_id(
     app: carboy.Carboy, caplog: pytest.LogCaptureFixture
 ) -> None:
     log_fields.install()
-    with served(app, **TRUSTED) as live:
+    with served(app, request_id_response=True, **TRUSTED) as live:
         page = live.get("/error", **GIVEN)
     assert page.status == 500 and b"<p>Request id: from-the-proxy:1</p>" in page.body
     assert {record.request_id for record in caplog.records} == {"from-the-proxy:1"}  # type: ignore[attr-defined]
@@ -238,7 +238,7 @@ def test_the_page_and_the_log_of_the_server_itself_have_the_id(
         raise ZeroDivisionError
 
     log_fields.install()
-    with served(app, **TRUSTED) as live:
+    with served(app, request_id_response=True, **TRUSTED) as live:
         page = live.get(**GIVEN)
     assert page.status == 500 and b"Request id: from-the-proxy:1\n" in page.body
     (record,) = caplog.records

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import selectors
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,7 +70,10 @@ def test_no_thread_of_the_crew_is_started(blocking: Blocking) -> None:
         assert live.engine.crew._members == []
 
 
-def test_a_thread_leads_if_the_poller_cannot_be_watched(blocking: Blocking) -> None:
+def test_a_thread_leads_if_the_poller_cannot_be_watched(
+    blocking: Blocking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("selectors.DefaultSelector", selectors.SelectSelector)
     with blocking.served(poller="selectors") as live:
         assert live.get().body == b"hello"
     assert blocking.leaders == ["carboy-1"]

@@ -141,7 +141,7 @@ def unhandled(app: Application, error: Exception) -> tuple[Any, Any]:
     request = _cv_request().request
     exchange = exchange_of(request)
     if hasattr(exchange, "id"):  # under Carboy's server, whose logs have the id
-        answer.request_id = exchange.id
+        answer.request_id = exchange.shown_id
         if exchange.span is not None:
             exchange.failure = error
     return app._find_error_handler(answer, request.blueprints), answer

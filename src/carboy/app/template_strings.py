@@ -91,6 +91,7 @@ def _is_replaced(environment: Environment, name: str) -> bool:
 def _may_be_called(node: Any, jinjas: Table, theirs: Table) -> bool:
     """Whether the compiler may call a function of the application for a filter or a test."""
     known = jinjas.get(node.name)
-    if known is not None and theirs.get(node.name) is known:
+    # tojson calls what the application has for it.
+    if known is not None and theirs.get(node.name) is known and node.name != "tojson":
         return False
     return node.find(nodes.Name) is None  # its value is a constant

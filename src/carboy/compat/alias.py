@@ -20,7 +20,7 @@ from carboy.compat.qualnames import QUALNAMES
 CARBOYS_OWN = {
     name
     for module, names in vars(carboy)["NAMES"].items()
-    if not module.startswith(("carboy.app", "carboy.http"))
+    if not module.startswith(("carboy.app", "carboy.http")) or module == "carboy.app.after_response"
     for name in names.split()
 }
 

@@ -315,6 +315,11 @@ class ServerExchange:
         self.responder.handlers.end()
 
     @property
+    def shown_id(self) -> str:
+        """The id, if clients may see it (--request-id-response); else ""."""
+        return str(self.id) if self.responder.settings.observing.request_id_response else ""
+
+    @property
     def queued_seconds(self) -> float:
         """Seconds that the request has waited, here and in front of the server."""
         return queued_seconds(self)

@@ -17,7 +17,9 @@ FAILURE = "500 Internal Server Error"
 
 def failure_text(exchange: ServerExchange) -> bytes:
     """The body of the response 500, with the id under which the log has the error."""
-    text = f"{FAILURE}: the application failed; its log says how.\nRequest id: {exchange.id}\n"
+    text = f"{FAILURE}: the application failed; its log says how.\n"
+    if exchange.shown_id:
+        text += f"Request id: {exchange.shown_id}\n"
     return text.encode()
 
 

@@ -76,11 +76,14 @@ class LoopLead:
     def of(cls, gateway: Gateway, engine: Led, crew: Crew, waker: Waker) -> LoopLead | None:
         """A LoopLead instead of the crew, if the gateway runs everything on one loop."""
         loop: Loop | None = getattr(gateway, "only_loop", None)
-        fileno = getattr(engine.poller, "fileno", None)
-        if loop is None or fileno is None:
+        if loop is None:
+            return None
+        try:
+            poller = engine.poller.fileno()
+        except AttributeError:  # select() and poll() have no descriptor
             return None
         crew.led_by_loop = True
-        return cls(engine, loop, fileno(), crew, waker)
+        return cls(engine, loop, poller, crew, waker)
 
     def __init__(self, engine: Led, loop: Loop, poller: int, crew: Crew, waker: Waker) -> None:
         self._engine = engine

@@ -14,10 +14,10 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from carboy.server import machine
 from carboy.server.crashes import writer
 from carboy.server.crashes.report import End, Evidence, Reason, evidence, report
 from carboy.server.logs.error_log import ERROR_LOGGER
+from carboy.server.machine import oom_kills
 from carboy.server.processes.generations import Member, State
 from carboy.server.processes.link import WorkerLink
 from carboy.server.processes.stuck import REASONS, Stuck
@@ -45,7 +45,7 @@ class CrashReports:
         self._application = application
         self._project = project
         self._stuck: dict[int, str] = {}
-        self._oom_kills = machine.oom_kills() or 0 if self._folder else 0
+        self._oom_kills = oom_kills() or 0 if self._folder else 0
         self._logged = False  # that reports cannot be written
 
     def stuck(self, worker: int, found: Stuck) -> None:
@@ -91,7 +91,7 @@ class CrashReports:
 
     def _killed_for_memory(self) -> int:
         """Processes that the kernel has ended for memory since the last crash."""
-        now = machine.oom_kills() or 0
+        now = oom_kills() or 0
         before, self._oom_kills = self._oom_kills, now
         return max(0, now - before)
 

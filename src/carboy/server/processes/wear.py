@@ -13,8 +13,8 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from carboy.server import machine
 from carboy.server.logs.error_log import ERROR_LOGGER
+from carboy.server.machine import memory_limit, resident
 from carboy.server.processes.generations import Generations, Member
 from carboy.server.processes.link import WorkerLink
 from carboy.server.scoreboard import Figure
@@ -51,7 +51,7 @@ def seen(
 ) -> Iterator[Seen]:
     """The workers that serve, as a supervisor sees them."""
     for worker, link in serving.items():
-        memory = machine.resident(worker) if with_memory else None
+        memory = resident(worker) if with_memory else None
         cells = link.row.cells
         requests, loaded = int(cells[Figure.REQUESTS]), int(cells[Figure.LOADED])
         stuck = int(cells[Figure.STUCK])
@@ -176,7 +176,7 @@ class Wear:
 def _machine_memory() -> int:
     """The limit of the container, or all memory of the machine."""
     whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return min(whole, machine.memory_limit() or whole)
+    return min(whole, memory_limit() or whole)
 
 
 def _mib(size: float) -> str:

@@ -332,7 +332,8 @@ def test_a_worker_that_hangs_while_loading_is_given_up_and_the_old_workers_stay(
         server.line("did not become ready within 2 s")
         server.line('service.py", line 1 in <module>')
         server.line("not replaced")
-        assert children(server.pid) == old
+        while children(server.pid) != old:  # one of them writes a report, and ends
+            time.sleep(0.02)
         (folder / "service.py").write_text(APP.replace("VERSION", "fixed"))
         server.send(signal.SIGHUP)
         server.line("All workers have been replaced.")

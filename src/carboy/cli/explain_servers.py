@@ -68,7 +68,7 @@ def start_carboy(port: int) -> None:
     sys.argv += ["--no-supervisor", *(["--flask"] if Loading.as_flask else [])]
     # A recorded view takes longer than the 2 ms after which another thread would take over.
     sys.argv.append("--watch-interval=5")
-    # Nobody asks this server, and the threads that report once a second would be recorded as well.
+    # The threads that answer questions and report once a second would be recorded as well.
     sys.argv.append("--admin=none")
     command_line.main()
 

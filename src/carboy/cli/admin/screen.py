@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -86,8 +85,11 @@ class Screen:
 
     @staticmethod
     def size() -> tuple[int, int]:
-        """Columns and lines."""
-        return shutil.get_terminal_size((80, 24))
+        """Columns and lines. Not of the variables COLUMNS and LINES, which stay as they were."""
+        try:
+            return os.get_terminal_size(sys.stdout.fileno())
+        except OSError:
+            return 80, 24
 
     def show(self, lines: Sequence[str]) -> None:
         """Write lines over what is shown, without flickering."""

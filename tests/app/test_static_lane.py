@@ -18,10 +18,6 @@ from live_engine import Client, served
 TEXT = b"body { color: red }\n" * 100
 
 
-# Early in a process: something that other tests leave behind may keep answers from being learned.
-pytestmark = pytest.mark.xdist_group("static_lane")
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "static").mkdir()
@@ -34,6 +30,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths of requests that were answered without the view."""
+    assert not vars(carboy.Carboy.session_interface), "a test has changed what applications share"
     for name in static_lane.SIGNALS:  # without receivers that other tests have connected
         monkeypatch.setattr(getattr(signals, name), "receivers", {})
     found: list[str] = []

@@ -16,6 +16,7 @@ from websockets.sync.client import connect
 
 import carboy
 from carboy import RequestTimeout, time_limits, timeout
+from carboy.app.sessions import SecureCookieSessionInterface
 from carboy.server.scoreboard import Figure
 from http2_client import Http2Client
 from live_asgi import body, only_http, served_asgi, start
@@ -316,13 +317,12 @@ def test_hooks_the_session_and_teardown_functions_run() -> None:
         order.append(f"after {response.status_code}")
         return response
 
-    save = app.session_interface.save_session
+    class Interface(SecureCookieSessionInterface):
+        def save_session(self, *args: Any) -> None:
+            super().save_session(*args)
+            order.append("saved")
 
-    def saved(*args: Any) -> None:
-        save(*args)
-        order.append("saved")
-
-    app.session_interface.save_session = saved  # type: ignore[method-assign]
+    app.session_interface = Interface()  # the one of the class is that of all applications
     app.teardown_request(lambda error: order.append("teardown"))
     app.teardown_appcontext(lambda error: order.append("teardown of the context"))
     with served(app, request_timeout=SOON) as live:

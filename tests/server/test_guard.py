@@ -24,6 +24,10 @@ PATIENCE = 60.0
 ANSWER = ("200 OK", [], b"done", None)
 
 
+class FakeConnection:
+    taking: Any = None
+
+
 class FakeExchange:
     """The part of an exchange that the guard uses."""
 
@@ -31,6 +35,7 @@ class FakeExchange:
         self.thread = 0
         self.overdue: Overdue | None = None
         self.made = b""
+        self.connection: Any = FakeConnection()
 
     def request_line(self) -> str:
         return "GET / HTTP/1.1"
@@ -245,7 +250,10 @@ from carboy.server.guard import Guard, Overdue, Stage, deliver
 from carboy.thread_frames import thread_frames
 from carboy.time_limits import TimeLimit
 
-exchange = SimpleNamespace(thread=0, overdue=None, made=b"", request_line=str)
+connection = SimpleNamespace(taking=None)
+exchange = SimpleNamespace(
+    thread=0, overdue=None, made=b"", request_line=str, connection=connection
+)
 running = threading.Event()
 
 def application(exchange):
@@ -276,3 +284,21 @@ def test_the_interpreter_is_as_before_after_a_request_was_ended() -> None:
         check=False,
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("ended\n", "")
+
+
+def test_a_connection_has_one_lock_for_all_its_guarded_requests() -> None:
+    first, second = FakeExchange(), FakeExchange()
+    second.connection = first.connection
+    seen: list[Any] = []
+
+    def application(exchange: Any) -> Any:
+        seen.append(exchange.connection.taking)
+        return ANSWER
+
+    guard = Guard(FakeGateway(application))  # type: ignore[arg-type]
+    guard.handle(first)
+    guard.handle(second)
+    guard.handle(FakeExchange())
+    assert seen[0] is seen[1]
+    assert None not in seen
+    assert seen[2] is not seen[0]

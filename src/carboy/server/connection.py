@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import nullcontext
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,8 @@ from carboy.protocol.proxy_protocol import ProxyHeader
 from carboy.server.minimum_rate import MinimumRate
 
 if TYPE_CHECKING:
+    from threading import RLock
+
     from carboy.server.exchange import ServerExchange
     from carboy.server.request_body import ReceivedBody
 
@@ -54,9 +56,7 @@ class Phase(Enum):
 HEAD, IDLE, BODY, RUNNING, STREAMING, LATER, WRITING, LINGER, PIPE, CLOSED = Phase
 
 
-# Held by a thread that takes a connection from the thread that runs its request, and by that thread
-# while it uses the connection before the head of its response. Nothing blocks under it.
-taking = threading.RLock()
+NOTHING = nullcontext()  # instead of a lock, if there is none
 
 
 class ClientGone(Exception):
@@ -89,6 +89,7 @@ class Connection:
         "since",
         "sock",
         "taken",
+        "taking",
         "template",
         "unread",
         "unsent",
@@ -132,6 +133,10 @@ class Connection:
         self.file: FileRest | None = None
         self.body_sent = 0  # bytes of body handed over for sending
         self.taken = False  # a time limit has ended its request (server/time_limits.py)
+        # Held by a thread that takes the connection from the thread that runs its request, and by
+        # that thread while it uses the connection before the head of its response. Nothing blocks
+        # under it. Made before the first request that may have a time limit (server/guard.py).
+        self.taking: RLock | None = None
         self.after_sent: list[Callable[[], object]] | None = None  # called when all is sent
         self.unread = False  # the client may be sending still: drain before closing
 
@@ -302,7 +307,7 @@ class Connection:
 
         Raises LocalProtocolError when the response has begun.
         """
-        with taking:
+        with self.taking or NOTHING:
             if not self.taken:
                 self.push(self.machine.informational("103 Early Hints", headers))
 

@@ -20,7 +20,7 @@ from carboy.gateway.wsgi import (
 )
 from carboy.protocol.events import ForwardedHead, RequestHead
 from carboy.protocol.websocket.handshake import Handshake, HandshakeError, read_handshake
-from carboy.server.connection import taking
+from carboy.server.connection import NOTHING
 from carboy.server.disconnects import has_ended, has_left
 from carboy.server.failures import log_late
 from carboy.server.identity import id_of, made_once, trace_of_request
@@ -188,7 +188,7 @@ class ServerExchange:
         Only for the thread that runs the request, or while that thread waits for the caller.
         """
         if not self.client_left and not self.socket_taken:
-            with taking:
+            with self.connection.taking or NOTHING:
                 if self.connection.taken:
                     self.client_left = True
                 elif has_left(self):
@@ -256,18 +256,23 @@ class ServerExchange:
         self.receiver = receiver
         return LATER
 
-    def answer(self, status: str, headers: Headers, body: bytes) -> None:
+    def answer(
+        self, status: str, headers: Headers, body: bytes, *, with_lock: bool = False
+    ) -> None:
         """Send a complete response, from within `handle`, which then returns ANSWERED.
 
         It leaves when `handle` returns, if its route is known to be quick, and else now.
+        `with_lock` is for this function itself.
         """
-        with taking:
-            if self.connection.taken:
-                return
-            if self.responder.averages.get(self.key) == 0.0:
-                self.made = self.responder.whole(self, status, headers, body)
-            else:
-                self.responder.send_whole(self, status, headers, body)
+        taking = self.connection.taking
+        if taking is not None and not with_lock:
+            with taking:
+                if not self.connection.taken:
+                    self.answer(status, headers, body, with_lock=True)
+        elif self.responder.averages.get(self.key) == 0.0:
+            self.made = self.responder.whole(self, status, headers, body)
+        else:
+            self.responder.send_whole(self, status, headers, body)
 
     def slow_work(
         self, status: str, headers: Headers, body: bytes

@@ -32,7 +32,8 @@ by `with`, which releases them in this case as well.
 
 *A `finally` block* is interrupted at most once, since there is one exception for each request.
 
-The guard costs a request one call and three assignments. It is there only if there are time limits.
+The guard costs a request one call and a few assignments, and a connection a lock, which is made
+before `thread` is set. It is there only if there are time limits.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from collections.abc import Callable
 from enum import Enum
 from functools import partial
 from pathlib import Path
+from threading import RLock
 from types import CodeType, FrameType
 from typing import Any
 
@@ -126,6 +128,9 @@ class Guard:
         """Have `inner` handle the exchange."""
         answer = ANSWERED
         error: BaseException | None = None
+        connection = exchange.connection
+        if connection.taking is None:
+            connection.taking = RLock()
         try:
             exchange.thread = get_ident()
             try:

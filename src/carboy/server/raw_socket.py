@@ -19,7 +19,7 @@ import errno
 import logging
 from typing import TYPE_CHECKING, Any
 
-from carboy.server.connection import taking
+from carboy.server.connection import NOTHING
 
 if TYPE_CHECKING:
     from carboy.server.exchange import ServerExchange
@@ -87,7 +87,7 @@ class RawSocket:
             )
         if exchange.socket_taken:
             return
-        with taking:
+        with exchange.connection.taking or NOTHING:
             if exchange.connection.taken:
                 raise OSError(errno.EBADF, "The request is over its time limit.")
             self._take_from(exchange)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import nullcontext
 from logging import ERROR
 from threading import Lock
 from typing import Any
@@ -24,7 +23,7 @@ from carboy.protocol.errors import LocalProtocolError, RemoteProtocolError
 from carboy.protocol.states import Writing
 from carboy.protocol.websocket.origins import Origins
 from carboy.request_identity import current
-from carboy.server.connection import ClientGone, Connection, FileRest, taking
+from carboy.server.connection import NOTHING, ClientGone, Connection, FileRest
 from carboy.server.default_fields import DefaultFields, with_length
 from carboy.server.exchange import Headers, Rest, ServerExchange
 from carboy.server.failures import FAILURE, failure_text, log_failure
@@ -48,7 +47,6 @@ NEVER = float("inf")
 LARGE = 32 * 1024
 MORE = getattr(socket, "MSG_MORE", 0)
 CLIENT_LEFT = "499 Client Closed Request"  # only in logs: the client has gone
-NOTHING = nullcontext()
 SENDING = (
     "deliver", "fail", "resume", "start", "send_whole", "whole", "begin", "put", "put_file",
     "end_pieces", "upgrade",
@@ -267,7 +265,7 @@ class Responder:
         def write(piece: bytes) -> None:
             piece = checked(piece)
             if not exchange.head_begun:
-                with taking:
+                with exchange.connection.taking or NOTHING:
                     if exchange.connection.taken:
                         raise ClientGone
                     self.begin(exchange, status, headers)

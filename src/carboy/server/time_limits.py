@@ -12,10 +12,13 @@ nothing for that but their guard (server/guard.py). What it does with a request 
 Which thread may touch what, beside server/crew.py: `exchange.thread` is not 0 while a thread runs
 the application and owns the connection. Of the connection, code of the application reaches
 
-    with the lock `taking`    Connection.early_hints, has_left of the exchange, the first `write`,
+    with its lock `taking`    Connection.early_hints, has_left of the exchange, the first `write`,
                               RawSocket, Exchange.answer: each looks at `taken` first
     after its head            `write`: the connection is only cut then, which any thread may do
     without a lock            names of peer and server, which do not change
+
+A guarded connection has the lock before `exchange.thread` is set (server/guard.py), and keeps it.
+Without limits there is no guard, no lock, and no other thread that uses the connection.
 
 So the thread of the limits may send on the connection after it has set `taken` with that lock,
 while `exchange.overdue` has a lock without which the guard does not return. The response is the
@@ -38,7 +41,6 @@ from typing import TYPE_CHECKING, Any
 from carboy import time_limits
 from carboy.net.threads import NoThread, start_thread
 from carboy.protocol.states import Writing
-from carboy.server.connection import taking
 from carboy.server.exchange import ServerExchange
 from carboy.server.guard import (
     Guard,
@@ -178,7 +180,8 @@ class TimeLimits:
         exchange.overdue = overdue
         thread = exchange.thread
         try:
-            if not thread:
+            taking = exchange.connection.taking
+            if not thread or taking is None:
                 overdue.stage = Stage.MISSED
                 return
             frame = thread_frames().get(thread)
@@ -198,7 +201,7 @@ class TimeLimits:
             overdue.lock.release()
 
     def _take(self, exchange: ServerExchange, limit: TimeLimit) -> Stage:
-        """Take the connection and answer, or cut it. With the lock `taking`."""
+        """Take the connection and answer, or cut it. With the lock `taking` of the connection."""
         connection, responder = exchange.connection, self._engine.responder
         machine = connection.machine
         if exchange.socket_taken or exchange.made or machine.writing is Writing.DONE:

@@ -52,7 +52,9 @@ class Detached(ServerExchange):
         self.recording.head(status, headers)
         return self.recording.piece
 
-    def answer(self, status: str, headers: Headers, body: bytes) -> None:
+    def answer(
+        self, status: str, headers: Headers, body: bytes, *, with_lock: bool = False
+    ) -> None:
         """The complete response."""
         self.recording.whole(status, headers, body)
 

@@ -43,8 +43,11 @@ IMPORTED = {
         "carboy.server.processes.worker", "carboy.server.processes.supervisor", "carboy.app.app",
         "asyncio", "concurrent.futures.thread", "itsdangerous", "jinja2.loaders",
     ),
-    "programs": ("carboy.compat", "carboy.app.app", "carboy.testing", "itsdangerous", "jinja2"),
-    "programs of Flask": ("flask", "werkzeug.test"),
+    "programs": (
+        "carboy.compat", "carboy.app.app", "carboy.cli.flask", "carboy.testing", "itsdangerous",
+        "jinja2",
+    ),
+    "programs of Flask": ("flask.cli", "werkzeug.test"),
 }  # fmt: skip
 PATIENCE = 200.0  # seconds for a command, far more than any takes
 MOST = 1 << 18  # bytes of a question
@@ -58,11 +61,26 @@ def run(
 
 
 def program(
-    code: str, *args: str, env: Mapping[str, str], kind: str = "programs", quiet: bool = False
+    code: str,
+    *args: str,
+    env: Mapping[str, str],
+    kind: str = "programs",
+    quiet: bool = False,
+    cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """The exit code and the output of `python -c code`; `quiet` is for `-W ignore`."""
-    asked = {"args": list(args), "cwd": str(Path.cwd()), "env": dict(env)}
+    asked = {"args": list(args), "cwd": str(cwd or Path.cwd()), "env": dict(env)}
     return _output(kind, asked | {"code": code, "quiet": quiet})
+
+
+def flask(
+    *args: str, cwd: Path, env: Mapping[str, str], real: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """The exit code and the output of `python -m carboy.compat -m flask`, or the real command's."""
+    module = "flask" if real else "carboy.compat"
+    code = f"import runpy; runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    kind = "programs of Flask" if real else "programs"
+    return program(code, *([] if real else ["-m", "flask"]), *args, env=env, kind=kind, cwd=cwd)
 
 
 def _output(kind: str, asked: dict[str, Any], typed: str = "") -> subprocess.CompletedProcess[str]:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+
+import ready_commands
 
 APP = """
 from flask import Blueprint, Flask
@@ -42,22 +46,15 @@ def make_app(name="made", number=0):
     made.cli.command("who")(lambda: print(made.name))
     return made
 """
-REAL = [sys.executable, "-m", "flask"]
-OURS = [sys.executable, "-m", "carboy.compat", "-m", "flask"]
+OURS = ready_commands.flask
+REAL = partial(ready_commands.flask, real=True)
+CODE = ready_commands.program
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def run(command: list[str], folder: Path, *arguments: str, **env: str) -> tuple[int, str, str]:
+def run(command: Run, folder: Path, *arguments: str, **env: str) -> tuple[int, str, str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("FLASK_", "CARBOY_"))}
-    done = subprocess.run(
-        [*command, *arguments],
-        cwd=folder,
-        env=clean | env,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        input="",
-    )
+    done = command(*arguments, cwd=folder, env=clean | env)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -144,7 +141,7 @@ def test_an_application_can_have_its_own_command_line(folder: Path) -> None:
         "def cli(): 'Mine.'\n"
         "cli()"
     )
-    assert run([sys.executable, "-c", code], folder, "who") == (0, "mine0\n", "")
+    assert run(CODE, folder, code, "who") == (0, "mine0\n", "")
 
 
 @pytest.mark.parametrize("package", ["flask", "carboy"])
@@ -180,5 +177,5 @@ def test_app_run_serves_again_after_the_variable_of_the_command_line_is_removed(
         "del os.environ['FLASK_RUN_FROM_CLI']\n"
         "app.run(load_dotenv=False)"
     )
-    status, out, err = run([sys.executable, "-c", code], folder)
+    status, out, err = run(CODE, folder, code)
     assert (status, out.count("served"), err.count("Ignoring a call to 'app.run()'")) == (0, 1, 1)

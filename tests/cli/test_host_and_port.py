@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+import ready_commands
 from running import carboy
 
-FLASK = ("-m", "carboy.compat", "-m", "flask", "--app", "missing", "run")
 WRONG = [
     ("--port", "70000"), ("--port", "-1"), ("--port", "x"), ("--port", ""),
     ("--host", "nosuch.invalid"), ("--host", "a" * 70), ("--host", ".."),
@@ -20,20 +18,16 @@ WRONG = [
 @pytest.mark.parametrize("command", ["run", "dev"])
 def test_an_impossible_host_or_port_is_a_usage_error(command: str, tmp_path: Path) -> None:
     for wrong in WRONG:
-        check(wrong, carboy(tmp_path, command, "missing", *wrong, code=2))
+        done = ready_commands.run_here([command, "missing", *wrong], tmp_path)
+        assert done.returncode == 2, (wrong, done.stderr)
+        check(wrong, done.stderr)
 
 
 def test_an_impossible_host_or_port_is_a_usage_error_of_flask_run(tmp_path: Path) -> None:
-    running = [
-        subprocess.Popen(
-            [sys.executable, *FLASK, *wrong], cwd=tmp_path, stderr=subprocess.PIPE, text=True
-        )
-        for wrong in WRONG
-    ]
-    for process, wrong in zip(running, WRONG, strict=True):
-        _, err = process.communicate(timeout=60)
-        assert process.returncode == 2, (wrong, err)
-        check(wrong, err)
+    for wrong in WRONG:
+        done = ready_commands.flask("--app", "missing", "run", *wrong, cwd=tmp_path, env={})
+        assert done.returncode == 2, (wrong, done.stderr)
+        check(wrong, done.stderr)
 
 
 def check(wrong: tuple[str, str], said: str) -> None:

@@ -100,6 +100,18 @@ def test_a_file_that_another_server_has_written_is_not_removed(tmp_path: Path) -
     assert (tmp_path / "web.pid").read_text() == "1\n"
 
 
+def test_a_link_beside_the_file_is_not_followed(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text("of root")
+    (tmp_path / f".pid.{os.getpid()}").symlink_to(other)
+    file = PidFile(tmp_path / "pid")
+    file.write()
+    assert other.read_text() == "of root"
+    assert read(tmp_path / "pid") == os.getpid()
+    file.remove()
+    assert not (tmp_path / "pid").exists()
+
+
 def test_a_file_that_cannot_be_written_is_an_error(folder: Path) -> None:
     with started(folder, "--pid-file", "missing/web.pid") as server:
         assert server.wait() == 1

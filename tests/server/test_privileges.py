@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from carboy.server.privileges import Identity, identity
+from carboy.server.privileges import Identity, give, give_log_file, identity
 from running import Running
 
 OTHER = "daemon"
@@ -170,6 +170,24 @@ def test_a_number_and_a_group_are_an_identity() -> None:
 
 
 @needs_root
+@needs_root
+def test_files_that_are_elsewhere_as_well_are_not_given_to_the_user(tmp_path: Path) -> None:
+    other, state = tmp_path / "other", tmp_path / "state"
+    other.write_text("of root")
+    (state / "inner").mkdir(parents=True)
+    (state / "inner" / "own").write_text("")
+    (state / "inner" / "hard").hardlink_to(other)
+    (state / "soft").symlink_to(other)
+    (state / "elsewhere").symlink_to(tmp_path)
+    to = Identity(pwd.getpwnam(OTHER).pw_uid, pwd.getpwnam(OTHER).pw_gid)
+    give(state, to)
+    (tmp_path / "log").hardlink_to(other)
+    give_log_file(tmp_path / "log", to)
+    assert other.stat().st_uid == tmp_path.stat().st_uid == 0
+    given = [state, state / "inner", state / "inner" / "own", state / "soft"]
+    assert {each.lstat().st_uid for each in given} == {to.uid}
+
+
 def test_only_root_can_become_another_user(folder: Path) -> None:
     code = f"""import os, pwd
 from carboy.server.privileges import identity

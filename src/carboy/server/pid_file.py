@@ -40,7 +40,9 @@ class PidFile:
         beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
             try:
-                beside.write_text(f"{os.getpid()}\n")
+                beside.unlink(missing_ok=True)  # not a link that another user has put there
+                with beside.open("x") as file:
+                    file.write(f"{os.getpid()}\n")
                 beside.chmod(0o644)
                 if uid >= 0:
                     os.chown(beside, uid, gid)

@@ -91,22 +91,31 @@ def _group_name(number: int) -> str:
         return str(number)
 
 
-def give(path: Path, to: Identity) -> None:
-    """Give a file or a folder, with all that is in it, to the user. Links are not followed."""
-    os.chown(path, to.uid, to.gid, follow_symlinks=False)
-    if stat.S_ISDIR(path.lstat().st_mode):
-        for each in path.iterdir():
-            give(each, to)
+def give(folder: Path, to: Identity) -> None:
+    """Give a folder, with all that is in it, to the user.
+
+    The user may have owned the folder before, and so may have put links to files of others there.
+    Links are not followed, not even by a folder that becomes a link meanwhile, and a file with
+    another name elsewhere keeps its owner.
+    """
+    os.chown(folder, to.uid, to.gid, follow_symlinks=False)
+    for _, folders, files, inside in os.fwalk(folder, follow_symlinks=False):
+        for name in folders + files:
+            found = os.stat(name, dir_fd=inside, follow_symlinks=False)
+            if stat.S_ISDIR(found.st_mode) or found.st_nlink == 1:
+                os.chown(name, to.uid, to.gid, dir_fd=inside, follow_symlinks=False)
 
 
 def give_log_file(path: Path, to: Identity) -> None:
     """Make a log file, and give it to the user, so that it can be opened again later.
 
-    Devices and pipes, such as /dev/stdout, stay as they are.
+    Devices and pipes, such as /dev/stdout, stay as they are, and so does a file with another name
+    elsewhere.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o640)
     try:
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        found = os.fstat(descriptor)
+        if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
             os.fchown(descriptor, to.uid, to.gid)
     finally:
         os.close(descriptor)

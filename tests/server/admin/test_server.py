@@ -26,6 +26,7 @@ from carboy.server.admin.token import Token
 from running import PATIENCE
 
 TOKEN = "0123456789abcdef"
+OTHER_TOKEN = "f" * 64
 
 
 class Workers:
@@ -98,10 +99,12 @@ class Site:
         self.path = str(folder / "admin")
         local = AdminSocket(user_sockets.listen(self.path))
         public = AdminSocket(listen_tcp("127.0.0.1", 0), Token(TOKEN))
+        other = AdminSocket(listen_tcp("127.0.0.1", 0), Token(OTHER_TOKEN))
         self.port = public.place.port
-        self.server = AdminServer([local, public], paths, self.workers)
+        self.server = AdminServer([local, public, other], paths, self.workers)
         self.client = Client(local.place)
         self.by_port = Client(public.place)
+        self.by_other_port = Client(other.place)
         self.over = threading.Event()
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
@@ -240,6 +243,11 @@ def test_a_command_at_a_port_requires_the_token(
     monkeypatch.setenv("CARBOY_ADMIN_TOKEN", TOKEN[:-1] + "x")
     with pytest.raises(AdminError, match="requires its token"):
         site.by_port.get("/hello", PATIENCE)
+
+
+def test_each_address_has_a_token_of_its_own(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARBOY_ADMIN_TOKEN", OTHER_TOKEN)
+    assert site.by_other_port.get("/hello", PATIENCE)
 
 
 def test_processes_of_this_machine_read_figures_without_the_token(site: Site) -> None:

@@ -235,9 +235,9 @@ class AdminServer:
         """Raise Refused for a peer that may not use the path."""
         if peer.local or found.access is Access.OPEN:
             return
-        token = next((each.token for each in self.sockets if each.token is not None), None)
         given = next((v for name, v in head.fields() if name.lower() == "authorization"), "")
-        if token is not None and token.matches(given):
+        # Each address has a token of its own, unless the environment has one for all.
+        if any(each.token is not None and each.token.matches(given) for each in self.sockets):
             return
         if found.access is Access.LOOPBACK and peer.loopback:
             # A page in the browser of this machine may reach this port by a name of its own.

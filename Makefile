@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo chat check test lint types compiled tests bench chaos report screenshots clean
+.PHONY: help demo chat check test lint types compiled tests bench chaos report screenshots speedups clean
 
 help:
 	@echo "make demo   run the example application on http://127.0.0.1:8000"
@@ -14,6 +14,7 @@ help:
 	@echo "make test   lint, types and all tests"
 	@echo "make bench  benchmarks beside other servers and frameworks"
 	@echo "make chaos  faults under load, beside other servers"
+	@echo "make speedups  compiled functions for this checkout (needs a C compiler)"
 	@echo "make report the example reports in docs/examples"
 
 # The virtual environment is updated when pyproject.toml changes.
@@ -90,5 +91,12 @@ report: $(VENV)/.tested
 screenshots: $(VENV)/.tested
 	$(BIN)/python tools/screenshots.py
 
+# Compiled twins of some functions, beside their sources (docs/speed.md). `carboy --version` says
+# whether they run. To go back: .venv/bin/python hatch_build.py --clean
+speedups: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[speed]'
+	$(BIN)/python hatch_build.py
+
 clean:
+	$(PYTHON) hatch_build.py --clean
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "log_fields": ("carboy.request_identity",),
     "request_identity": (),
     "sizes": (),
+    "speedups": ("carboy._speedups",),  # whose modules it loads by name
     "thread_frames": (),
     # An application declares limits, a server enforces them, and both know the exception.
     "time_limits": (),
@@ -38,7 +39,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "uuid7": (),
     "werkzeug_log": (),
     "relay": ("carboy.user_sockets",),
-    "protocol": ("carboy.grammar", "carboy.origins"),
+    # Cython files; a test below holds what they import.
+    "_speedups": (),
+    "protocol": ("carboy.grammar", "carboy.origins", "carboy.speedups"),
     "net": ("carboy.thread_frames",),
     # It orders the certificates of a server, reads their fields and knows nothing of requests.
     "acme": ("carboy.net",),
@@ -103,6 +106,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.http",
         "carboy.app.signals",
         "carboy.file_wrapper",
+        "carboy.speedups",
         "carboy.thread_frames",
         "carboy.werkzeug_log",
     ),
@@ -164,6 +168,8 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "carboy.dev.routes.matching": ("carboy.routing",),
     "carboy.dev.routes.refusals": ("carboy.routing",),
 }
+# compiled module (a file of _speedups): what it may import of this package
+COMPILED_MAY_IMPORT: dict[str, tuple[str, ...]] = {"head": ("carboy.protocol.events",)}
 # only under `if TYPE_CHECKING:`
 MAY_IMPORT_FOR_TYPES: dict[str, tuple[str, ...]] = {
     "http": ("carboy.gateway.interface",),
@@ -173,6 +179,7 @@ MAY_IMPORT_FOR_TYPES: dict[str, tuple[str, ...]] = {
 }
 # (room, room above it): why this arrow points upwards
 UPWARD: dict[tuple[str, str], str] = {
+    ("speedups", "_speedups"): "Compiled modules are loaded by name, from the room of their twins.",
     ("app", "serving"): "app.run() is Flask's method.",
     ("app", "testing"): "app.test_client() and app.test_cli_runner() are Flask's methods.",
     ("app", "realtime"): "@app.websocket() is a method of the application, as @app.route() is.",
@@ -474,6 +481,17 @@ def imports_of_other_rooms(module: Module) -> str:
     return places(module, wrong)
 
 
+def test_compiled_modules_import_only_what_they_may() -> None:
+    """A compiled module knows the classes that its twin makes, and nothing else of this package."""
+    found = {
+        (path.stem, target)
+        for path in (CHECKOUT / "src" / "carboy" / "_speedups").glob("*.pyx")
+        for target in re.findall(r"^\s*c?(?:import|from) (carboy[\w.]*)", path.read_text(), re.M)
+    }
+    listed = {(name, target) for name, targets in COMPILED_MAY_IMPORT.items() for target in targets}
+    assert found == listed
+
+
 def test_a_room_uses_only_its_packages() -> None:
     faults = [imports_of_other_packages(module) for module in MODULES]
     assert not any(faults), "\n".join(filter(None, faults))
@@ -542,7 +560,7 @@ def test_the_table_permits_nothing_that_is_not_used() -> None:
                 for module in MODULES
                 if getattr(module, owner) == key
                 for each in module.imports()
-                if each.where == where
+                if each.where == where or (where, each.where) == ("top", "string")
             ]
             unneeded += [
                 f"{key}: {prefix}"

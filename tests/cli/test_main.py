@@ -14,6 +14,7 @@ import pytest
 
 from carboy import Carboy
 from carboy.cli.routes import as_objects, routes, table
+from carboy.speedups import speedups
 from running import carboy
 
 APP = """
@@ -41,7 +42,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_version_names_carboy_and_python(folder: Path) -> None:
-    assert carboy(folder, "--version") == f"Carboy 0.1.0\nPython {platform.python_version()}\n"
+    version, python, twins = carboy(folder, "--version").splitlines()
+    assert (version, python) == ("Carboy 0.1.0", f"Python {platform.python_version()}")
+    assert twins == f"Speedups: {speedups.state()}"
 
 
 def test_routes_are_a_table(folder: Path) -> None:

@@ -21,6 +21,7 @@ from carboy.cli.config_options import CHECK
 from carboy.cli.options import names_of
 from carboy.cli.run import FROM_CLI
 from carboy.server.signals import Handlers, hold
+from carboy.speedups import speedups
 
 COMMAND = "carboy.command"  # in the context's meta: the name of the command as typed
 # Options of `carboy run` that other commands have as well.
@@ -153,6 +154,7 @@ def _command_of_application(ctx: click.Context, name: str) -> click.Command | No
 def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         click.echo(f"Carboy {__version__}\nPython {platform.python_version()}")
+        click.echo(f"Speedups: {speedups.state()}")
         ctx.exit()
 
 

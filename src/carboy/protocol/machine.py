@@ -19,12 +19,12 @@ is called for every other reason to close:
 
 from __future__ import annotations
 
-from . import response
+from . import readers, response
 from .buffer import ReceiveBuffer
 from .chunked import ChunkReader
 from .errors import LocalProtocolError, RemoteProtocolError, content_too_large
 from .events import Data, Event, Fields, RequestHead, Signal
-from .head import HeadReader, quick_head, similar_head
+from .head import HeadReader
 from .limits import Limits
 from .response import ordinary_response, sized_head
 from .states import Reading, Writing
@@ -82,15 +82,15 @@ class Machine:
             head = None
             rest = b""
             if last is not None and last.tail and data.endswith(last.tail):
-                head = similar_head(data, last)
+                head = readers.similar_head(data, last)
             if head is None:
                 end = data.find(b"\r\n\r\n") + 4
                 if end > _SHORTEST_HEAD:
                     whole, rest = data[:end], data[end:]
                     if rest and last is not None and last.tail and whole.endswith(last.tail):
-                        head = similar_head(whole, last)
+                        head = readers.similar_head(whole, last)
                     if head is None:
-                        head = quick_head(whole, self._limits)
+                        head = readers.quick_head(whole, self._limits)
             if head is not None:
                 # The same as _accept, without its call; no such head is chunked.
                 self.head = head
@@ -208,7 +208,7 @@ class Machine:
             raise RemoteProtocolError(400, "this port speaks plain HTTP, not TLS")
         end = buffer.find(b"\r\n\r\n") + 4
         if 4 <= end <= self._quick:
-            head = quick_head(buffer.peek(end), self._limits)
+            head = readers.quick_head(buffer.peek(end), self._limits)
             if head is not None:
                 buffer.take(end)
                 self._accept(head)

@@ -39,6 +39,7 @@ from carboy.http.request.request import Request
 from carboy.http.request.url import host_is_trusted
 from carboy.http.response.response import Response
 from carboy.http.security import gen_salt
+from carboy.speedups import speedups
 from carboy.werkzeug_log import _log
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class DebuggedApplication:
         pin_logging: bool = True,
     ) -> None:
         claim(app)
+        speedups.interpret("the debugger is in use")
         self.app = app
         self.evalex = evalex
         self.frames: dict[int, DebugFrameSummary | _ConsoleFrame] = {}

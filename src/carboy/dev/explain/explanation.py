@@ -13,7 +13,9 @@ from carboy.dev.explain.secrets import Eraser
 from carboy.dev.explain.steps import Step, name_steps
 from carboy.dev.explain.tracer import Traced
 from carboy.dev.explain.tree import Node, Track
+from carboy.speedups import COMPILED, speedups
 
+TWINS = "A server runs compiled functions instead of some of these, with the same results."
 Share = tuple[str, int, int]  # room or package, calls, own nanoseconds; C counts for its caller
 
 
@@ -31,11 +33,15 @@ class Explanation:
     left_out: int = 0  # calls; 0 if it is not known how many
     rule: list[str] = field(default_factory=list)  # lines that say which rule matched and why
     span: str = "from accept() to the last send()"  # what was recorded
+    twins: str = ""  # a sentence about functions that are compiled elsewhere
     erase: Callable[[str], str] = str  # removes the secrets of the request from a text
 
     @property
     def notice(self) -> str:
-        """A sentence about calls that were left out, or ""."""
+        """Sentences about what differs from the request of a server, or ""."""
+        return " ".join(filter(None, (self._left_out(), self.twins)))
+
+    def _left_out(self) -> str:
         if not self.overflowed:
             return ""
         if not self.left_out:
@@ -146,5 +152,6 @@ def explain(
     tracks = tree.build(recorder)
     steps = name_steps(tracks, *apps)
     return Explanation(
-        name, request, status, size, tracks, steps, recorder.overflowed, recorder.left_out, rule
-    )
+        name, request, status, size, tracks, steps, recorder.overflowed, recorder.left_out, rule,
+        twins="" if speedups.state() != COMPILED else TWINS,
+    )  # fmt: skip

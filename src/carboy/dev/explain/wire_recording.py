@@ -14,6 +14,7 @@ from typing import Any
 from carboy.protocol import response
 from carboy.protocol.machine import Machine
 from carboy.protocol.states import Reading, Writing
+from carboy.speedups import speedups
 
 METHODS: dict[CodeType, str] = {
     method.__code__: method.__name__
@@ -25,6 +26,7 @@ METHODS: dict[CodeType, str] = {
         Machine.informational, Machine.error_response, Machine.upgrade, Machine.chunk_around,
     )
 }  # fmt: skip
+SPEEDUPS = "compiled functions cannot be shown"  # why the Python twins run meanwhile
 MACHINE_FILE = Machine.receive.__code__.co_filename
 # With empty tables, `head_before` makes no head, and `whole_response` is called.
 RESPONSES = (
@@ -97,10 +99,12 @@ class WireRecorder:
     def install(self) -> None:
         """Record the threads that start from now on."""
         threading.setprofile(self._see)
+        speedups.hold(SPEEDUPS)
 
     def uninstall(self) -> None:
         """Do not record threads that start later."""
         threading.setprofile(None)
+        speedups.release(SPEEDUPS)
 
     @property
     def answering(self) -> bool:

@@ -26,6 +26,7 @@ from carboy.http.fields.headers import EnvironHeaders
 from carboy.http.request.request import Request
 from carboy.http.response.response import Response
 from carboy.http.wsgi import ClosingIterator
+from carboy.speedups import speedups
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -63,6 +64,7 @@ class RequestList:
         self._last = 0
         self._lock = threading.Lock()
         events.install(session)
+        speedups.interpret("the list of requests is in use")
         hooks.watch(self)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

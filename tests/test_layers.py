@@ -33,7 +33,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "speedups": ("carboy._speedups",),  # whose modules it loads by name
     "thread_frames": (),
     # An application declares limits, a server enforces them, and both know the exception.
-    "time_limits": (),
+    # It notes in the current request that it waits for a service.
+    "time_limits": ("carboy.request_identity",),
     "user_sockets": (),
     "trace_context": (),
     "uuid7": (),

@@ -51,7 +51,7 @@ NAMES = {
     "carboy.request_identity": "request_id trace_headers",
     "carboy.shared.limits": "limit",
     "carboy.shared.response_cache": "cache_response",
-    "carboy.time_limits": "RequestTimeout timeout",
+    "carboy.time_limits": "RequestTimeout timeout waiting_for",
     "carboy.realtime.websocket": "AsyncWebSocket ConnectionClosed WebSocket",
 }
 

@@ -58,6 +58,7 @@ from carboy.shared.limits import limit
 from carboy.shared.response_cache import cache_response
 from carboy.time_limits import RequestTimeout
 from carboy.time_limits import timeout
+from carboy.time_limits import waiting_for
 
 current_app: Carboy
 def jsonify(*args: object, **kwargs: object) -> Response: ...
@@ -125,4 +126,5 @@ __all__ = [
     "timeout",
     "trace_headers",
     "url_for",
+    "waiting_for",
 ]

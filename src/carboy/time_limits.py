@@ -7,15 +7,17 @@ Both columns use this module: an application declares limits and says which of t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import CodeType
 from typing import Any, NamedTuple, TypeVar
 
+from carboy.request_identity import identity
+
 T = TypeVar("T")
 
 KEY = "REQUEST_TIMEOUT"  # in the configuration of an application
-ATTRIBUTE = "carboy_time_limit"  # of a view, a class of views, a method of one, or a blueprint
+ATTRIBUTE = "carboy_time_limit"  # of a rule, a view, a class of views, a method of one, a blueprint
 
 
 class RequestTimeout(BaseException):
@@ -71,6 +73,43 @@ def timeout(seconds: float | None, *, upstream: str = "") -> Callable[[T], T]:
     return decorate
 
 
+class WaitingFor:
+    """A block in which a request waits for another service; see `waiting_for`."""
+
+    def __init__(self, service: str) -> None:
+        if not isinstance(service, str):
+            raise TypeError(
+                f"waiting_for needs the name of a service, not {service!r}."
+                " Write it like 'payments'."
+            )
+        if not service.strip():
+            raise ValueError("waiting_for needs the name of a service. Write it like 'payments'.")
+        self._service = service
+
+    # Coroutines and threads of one request may wait at the same time, so it has a list.
+
+    def __enter__(self) -> None:
+        exchange = identity()
+        if hasattr(exchange, "services"):
+            vars(exchange).setdefault("services", []).append(self._service)
+
+    def __exit__(self, *exc: object) -> None:
+        services: list[str] = getattr(identity(), "services", [])
+        if self._service in services:
+            services.remove(self._service)
+
+
+def waiting_for(service: str) -> WaitingFor:
+    """A context manager: the request waits for another service in its block.
+
+    If the request exceeds its time limit there, its client gets 504 instead of 503, and the log has
+    the name. `carboy status` and `carboy top` show it. Works in all frameworks, in functions and
+    coroutine functions. Has no effect outside of a request and under other servers. Raises
+    TypeError for a name that is not a string, and ValueError for an empty one.
+    """
+    return WaitingFor(service)
+
+
 def read_seconds(value: Any, name: str) -> float:
     """A declared time in seconds; infinity for None and 0. Raises ValueError and TypeError."""
     if value is None:
@@ -113,6 +152,35 @@ def listen(listener: Callable[[], object]) -> Callable[[], object]:
 def _forget(listener: Callable[[], object]) -> None:
     if listener in _listeners:
         _listeners.remove(listener)
+
+
+def of_view(app: Any, rule: Any, method: str) -> TimeLimit | None:
+    """The limit of a rule, or of its view in the tables of an application; None: it has none.
+
+    The nearest one counts: of the rule, of the method of a view, of the view, of its class, of its
+    blueprint, of the blueprints around that.
+    """
+    for each in _declaring(app, rule, method):
+        limit = getattr(each, ATTRIBUTE, None)
+        if isinstance(limit, TimeLimit):
+            return limit
+    return None
+
+
+def _declaring(app: Any, rule: Any, method: str) -> Iterator[Any]:
+    yield rule
+    endpoint = getattr(rule, "endpoint", None)
+    view = app.view_functions.get(endpoint)
+    if view is None or not isinstance(endpoint, str):
+        return
+    kind = getattr(view, "view_class", None)
+    yield getattr(kind, method.lower(), None)
+    yield view
+    yield kind
+    name, dot, _ = endpoint.rpartition(".")
+    while dot:
+        yield app.blueprints.get(name)
+        name, dot, _ = name.rpartition(".")
 
 
 def limit_of(exchange: Any) -> TimeLimit | None:

@@ -112,3 +112,37 @@ def test_a_request_that_has_not_reached_the_application_has_no_limit_of_it() -> 
 def test_something_that_takes_no_attributes_cannot_be_decorated() -> None:
     with pytest.raises(TypeError, match="A time limit cannot be set on"):
         timeout(5)(len)
+
+
+def test_a_route_has_a_limit_which_is_nearer_than_that_of_its_view() -> None:
+    app = carboy.Carboy("limits")
+    part = timeout(20)(carboy.Blueprint("part", __name__, url_prefix="/part"))
+    app.config["REQUEST_TIMEOUT"] = 30
+
+    @app.get("/", timeout=5)
+    @app.get("/other")
+    @timeout(7)
+    def view() -> str:
+        return "view"
+
+    part.add_url_rule("/rule", "rule", lambda: "rule", timeout=0.5)
+    part.get("/any", timeout=None)(lambda: "any")
+    app.register_blueprint(part)
+    assert limit(app, "/") == 5
+    assert limit(app, "/other") == 7
+    assert limit(app, "/part/rule") == 0.5
+    assert limit(app, "/part/any") == math.inf
+    assert time_limits.shortest() == 0.5
+
+
+@pytest.mark.parametrize(("value", "error"), [(-1, ValueError), ("5", TypeError)])
+def test_a_time_of_a_route_is_checked(value: Any, error: type[Exception]) -> None:
+    app = carboy.Carboy("limits")
+    with pytest.raises(error, match="timeout needs a"):
+        app.get("/", timeout=value)(lambda: "view")
+
+
+def test_a_websocket_rule_has_no_limit() -> None:
+    app = carboy.Carboy("limits")
+    with pytest.raises(TypeError, match="A WebSocket has no time limit"):
+        app.websocket("/", timeout=5)(lambda ws: None)

@@ -44,6 +44,7 @@ def test_the_program_answers_as_the_page_says(
     with served(app) as live:
         assert live.get("/search").status == 503
         assert live.get("/pay").status == 504
+        assert live.get("/invoice").status == 504
         assert live.get("/export").body == b"exported"
         assert live.get("/admin/").body == b"overview"
     assert "GET /search HTTP/1.1 is over its time limit of 0.5 s" in caplog.text

@@ -292,8 +292,8 @@ class Carboy(ServingHooks, Scaffold):
     ) -> None:
         """Register a rule for an endpoint and, if given, the view of that endpoint.
 
-        The endpoint defaults to the view's name, `methods` to the view's attribute or GET. The
-        other options are those of `routing.Rule`. AssertionError if the endpoint has another view.
+        The endpoint defaults to the view's name, `methods` to its attribute or GET. `timeout` is in
+        seconds; other options are those of `routing.Rule`. AssertionError for a second view.
         """
         urls.add_rule(self, rule, endpoint, view_func, provide_automatic_options, options)
 

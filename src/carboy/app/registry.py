@@ -258,6 +258,8 @@ class Scaffold:
 
         if "methods" in options:
             raise TypeError("A WebSocket rule has no methods. Leave out 'methods'.")
+        if "timeout" in options:
+            raise TypeError("A WebSocket has no time limit. Leave out 'timeout'.")
         view: Any = WebSocketView(handler, subprotocols)
         self.add_url_rule(rule, endpoint, view, websocket=True, **options)
 

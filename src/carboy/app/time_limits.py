@@ -10,42 +10,33 @@ from typing import Any
 
 from carboy import time_limits
 from carboy.app.active import _cv
-from carboy.app.wrappers import _split_blueprint_path
-from carboy.time_limits import ATTRIBUTE, TimeLimit, of_configuration
+from carboy.time_limits import ATTRIBUTE, TimeLimit, of_configuration, of_view, read_seconds
 
 
 def limit_of(exchange: Any) -> TimeLimit | None:
     """The limit of a request of a Carboy application; None: the application has none for it.
 
-    The nearest one counts: of the method of a view, of the view, of its class, of its blueprint,
-    of the blueprints around that, of the configuration.
+    The nearest one counts: those of `of_view`, then that of the configuration.
     """
     ctx = getattr(exchange.context.get(_cv), "request_ctx", None)
     if ctx is None:
         return None
     app = ctx.app
-    rule = _rule_of(ctx)
-    endpoint: str = getattr(rule, "endpoint", "")
-    view = app.view_functions.get(endpoint)
-    if view is not None:
-        kind = getattr(view, "view_class", None)
-        method = getattr(kind, str(ctx.method).lower(), None)
-        for each in (method, view, kind):
-            limit = getattr(each, ATTRIBUTE, None)
-            if isinstance(limit, TimeLimit):
-                return limit
-        if "." in endpoint:
-            for name in _split_blueprint_path(endpoint.rpartition(".")[0]):
-                limit = getattr(app.blueprints.get(name), ATTRIBUTE, None)
-                if isinstance(limit, TimeLimit):
-                    return limit
-    return of_configuration(app.config)
+    limit = of_view(app, _rule_of(ctx), str(ctx.method))
+    return of_configuration(app.config) if limit is None else limit
 
 
 def _rule_of(ctx: Any) -> Any:
     if ctx._request is not None and ctx._request.url_rule is not None:
         return ctx._request.url_rule
     return ctx.match[0] if ctx.match is not None else getattr(ctx.search, "rule", None)
+
+
+def declare_for_rule(rule: Any, seconds: float | None) -> None:
+    """Set the limit of a rule (`timeout=` of a route). Raises ValueError and TypeError."""
+    limit = TimeLimit(read_seconds(seconds, "timeout"))
+    setattr(rule, ATTRIBUTE, limit)
+    time_limits.declare(limit.seconds)
 
 
 def declare_configured(config: Any) -> None:

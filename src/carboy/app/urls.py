@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 from carboy.app.context import _cv_app, _cv_request
+from carboy.app.time_limits import declare_for_rule
 from carboy.app.wrappers import _split_blueprint_path
 from carboy.http.request import exchange as wire
 from carboy.http.request.url import get_host
@@ -60,8 +61,12 @@ def add_rule(
         automatic_options = "OPTIONS" not in methods and app.config["PROVIDE_AUTOMATIC_OPTIONS"]
         if automatic_options:
             methods.add("OPTIONS")
+    limited = "timeout" in options  # None is a limit as well: any time
+    seconds = options.pop("timeout", None)
     made: Any = app.url_rule_class(rule, methods=methods, endpoint=endpoint, **options)
     made.provide_automatic_options = automatic_options
+    if limited:
+        declare_for_rule(made, seconds)
     app.url_map.add(made)
     if view_func is None:
         return

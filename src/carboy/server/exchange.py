@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context
 from operator import attrgetter
 from threading import Lock, RLock
@@ -109,6 +109,7 @@ class ServerExchange:
     returned = False  # that thread has finished with the exchange
     thread = 0  # that runs the application for it, if there are time limits (server/guard.py)
     overdue: Overdue | None = None  # the request is over its time limit
+    services: Sequence[str] = ()  # that it waits for (carboy.waiting_for); a list of its own
 
     # the response
     head_begun = False  # the machine has returned the head of the response

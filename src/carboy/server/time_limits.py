@@ -55,6 +55,7 @@ from carboy.server.identity import log_about
 from carboy.server.queueing import reserve_of
 from carboy.server.request_body import BodyStream
 from carboy.server.scoreboard import Figure
+from carboy.server.view_limits import foreign_limit
 from carboy.thread_frames import thread_frames
 from carboy.time_limits import TimeLimit
 
@@ -149,16 +150,20 @@ class TimeLimits:
         shortest = self._shortest()
         due = now + shortest
         for exchange, end in self._running():
-            limit = time_limits.limit_of(exchange) or TimeLimit(self._default)
+            limit = self._limit_of(exchange)
             at = max(since(exchange), self._floor) + limit.seconds
             if at <= now:
-                end(exchange, limit, now)
+                end(exchange, with_service(limit, exchange), now)
             elif at < due:
                 due = at
         if self._engine.scheduler.queue.count:
             due = min(due, now + shortest / 4)  # some have waited for a part of their time
         due = min(due, self._look_again(now))
         return min(max(LEAST, due - now), threading.TIMEOUT_MAX)
+
+    def _limit_of(self, exchange: ServerExchange) -> TimeLimit:
+        found = time_limits.limit_of(exchange) or foreign_limit(exchange)
+        return found or TimeLimit(self._default)
 
     def _running(self) -> Iterator[tuple[ServerExchange, Callable[..., None]]]:
         """The requests that may be over their limits, each with the function that ends it."""
@@ -338,6 +343,12 @@ class TimeLimits:
             except NoThread:
                 return  # later, perhaps
             self._engine.use(self.guard(self._engine.runner.gateway))
+
+
+def with_service(limit: TimeLimit, exchange: ServerExchange) -> TimeLimit:
+    """The limit with the service that the request waits for now, if it says one."""
+    services = exchange.services[-1:]
+    return limit._replace(upstream=services[0]) if services else limit
 
 
 def since(exchange: ServerExchange) -> float:

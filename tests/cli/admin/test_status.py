@@ -14,6 +14,7 @@ import pytest
 
 from admin_commands import Project, project
 from carboy.cli.admin.status import command as status
+from carboy.cli.admin.status import requests
 from running import PATIENCE, Running
 
 __all__ = ["project"]
@@ -162,3 +163,15 @@ def test_a_reload_keeps_the_admin_server(project: Project, how: tuple[str, ...])
         else:
             raise AssertionError("never reloaded")
         assert now["server"]["pid"] == server.pid
+
+
+def test_a_request_that_waits_for_a_service_is_shown_with_its_name() -> None:
+    request = {
+        "request": "GET /pay HTTP/1.1",
+        "state": "running",
+        "seconds": 2.0,
+        "at": {"file": "/srv/shop.py", "line": 12, "function": "pay"},
+        "waits_for": "payments",
+    }
+    worker = {"pid": 7, "requests": [request], "answers": True, "state": "ready", "last_read": ""}
+    assert requests({"workers": [worker]})[1].endswith("shop.py:12 pay, waiting for payments")

@@ -84,7 +84,7 @@ def requests(found: dict[str, Any], longest: int = 2000) -> list[str]:
             str(pid),
             each["state"],
             shortened(each["request"], longest),
-            place(each.get("at")),
+            _what(each),
         )
         for seconds, pid, each in rows
     ]
@@ -92,6 +92,13 @@ def requests(found: dict[str, Any], longest: int = 2000) -> list[str]:
         ("?", str(pid), "read last", shortened(line, longest), "") for pid, line in last_read(found)
     ]
     return table(("AGE", "WORKER", "STATE", "REQUEST", "AT"), shown, ">>   ")
+
+
+def _what(each: dict[str, Any]) -> str:
+    """The place in the code where a request is, and the service that it waits for."""
+    service = each.get("waits_for")
+    facts = [place(each.get("at")), f"waiting for {service}" if service else ""]
+    return ", ".join(filter(None, facts))
 
 
 def last_read(found: dict[str, Any]) -> list[tuple[int, str]]:

@@ -121,6 +121,7 @@ def running_requests(engine: Engine) -> list[dict[str, Any]]:
                 "thread": names.get(ident) if ident is not None else None,
                 "route": getattr(exchange, "route", "") or "",
                 "id": getattr(exchange, "id", "") or "",
+                "waits_for": next(reversed(exchange.services), None),
                 "at": place,
             }
         )

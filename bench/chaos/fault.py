@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.chaos import proxy, questions
+from bench.chaos import questions
 from bench.chaos.client import Client
 from bench.chaos.ledger import Ledger, ways
 from bench.chaos.load import Load
 from bench.chaos.prober import EVERY, Prober
+from bench.chaos.proxy import PROXIES
 from bench.chaos.questions import Question, Source
 from bench.chaos.servers import Served, Server, Setup
 from bench.chaos.waits import until
@@ -40,11 +41,22 @@ class Fault:
     seconds: float = 4.0  # how long faults are injected
     clients: int = 8
     source: Source = questions.mixed
-    proxy: bool = False  # whether nginx is in front of the server
+    proxy: str = ""  # the name of the proxy in front of the server
+    instances: int = 1  # servers behind the proxy
     probed: bool = True  # whether the prober runs
     kills: bool = False  # whether requests inside a killed process may be lost
     down: float = 0.0  # seconds without service that each injection may cost
-    absent: Callable[[], str | None] = lambda: None  # why it cannot be run on this machine
+    missing: Callable[[], str | None] = lambda: None  # why it cannot be run on this machine
+
+    def heading(self) -> str:
+        """The name and the title, and whether only Carboy can have this fault."""
+        only = " (Carboy only)" if tuple(self.servers) == ("carboy",) else ""
+        return f"{self.name}: {self.title}{only}"
+
+    def absent(self) -> str | None:
+        """Why the fault cannot be injected here, or None."""
+        reason = self.missing()
+        return PROXIES[self.proxy].absent() if self.proxy and reason is None else reason
 
 
 class Scene:
@@ -53,6 +65,7 @@ class Scene:
     def __init__(self, fault: Fault, served: Served, seconds: float) -> None:
         self.fault = fault
         self.served = served
+        self.instances = [served]  # of the server, behind the proxy
         self.seconds = seconds
         self.ledger = Ledger()
         self.injected: list[float] = []
@@ -75,6 +88,12 @@ class Scene:
             number += 1
             due = max(due + seconds, time.monotonic())
             time.sleep(max(0.0, due - time.monotonic()))
+
+    def times(self, many: int) -> Iterator[int]:
+        """Number `many` injections, or fewer in a shorter run; the next one follows at once."""
+        for number in range(max(1, round(many * self.seconds / self.fault.seconds))):
+            self.injected.append(time.monotonic())
+            yield number
 
     def aside(self, question: Question, patience: float) -> None:
         """Send a request that is part of the fault. Its outcome is not counted."""
@@ -174,11 +193,18 @@ def carry_out(fault: Fault, server: Server, folder: Path, scale: float) -> Resul
     scene = Scene(fault, served, fault.seconds * scale)
     prober = None
     with contextlib.ExitStack() as stack:
-        stack.callback(served.close)
-        fault.prepare(served)
-        served.start()
+        for number in range(1, fault.instances):
+            place = folder / f"instance-{number}"
+            place.mkdir(exist_ok=True)
+            scene.instances.append(Served(server, fault.setup, place))
+        for each in scene.instances:
+            stack.callback(each.close)
+            fault.prepare(each)
+            each.start()
         if fault.proxy:
-            scene.address = stack.enter_context(proxy.in_front_of(served.address, folder))
+            addresses = [each.address for each in scene.instances]
+            proxy = PROXIES[fault.proxy].in_front_of(addresses, folder)
+            scene.address = stack.enter_context(proxy)
         if fault.probed:
             prober = Prober(scene.address, scene.ledger)
             load = scene.load(fault.clients, fault.source)

@@ -54,7 +54,7 @@ def _terminal_table(outcome: Outcome, colour: bool) -> str:
     rows = {name: cells(name, result) for name, result in outcome.results.items()}
     table = [list(TITLES), *rows.values()]
     widths = [max(len(row[i]) for row in table) for i in range(len(TITLES))]
-    lines = [_paint("1", f"{outcome.fault.name}: {outcome.fault.title}", colour)]
+    lines = [_paint("1", outcome.fault.heading(), colour)]
     lines.append(_paint("2", "  " + _aligned(list(TITLES), widths), colour))
     for name, row in rows.items():
         result = outcome.results[name]
@@ -88,7 +88,7 @@ def markdown(outcomes: list[Outcome], machine: Mapping[str, object], when: str) 
 
 
 def _markdown_table(outcome: Outcome) -> str:
-    lines = [f"### {outcome.fault.name}: {outcome.fault.title}\n", f"| {' | '.join(TITLES)} |"]
+    lines = [f"### {outcome.fault.heading()}\n", f"| {' | '.join(TITLES)} |"]
     lines.append("|---|" + "--:|" * (len(TITLES) - 2) + "---|")
     remarks = []
     for name, result in outcome.results.items():

@@ -49,7 +49,7 @@ def commands() -> dict[str, list[str]]:
     return {
         "Dockerfile": json.loads(dockerfile("CMD")[0]),
         "Procfile": shlex.split((FOLDER / "Procfile").read_text().partition(":")[2]),
-        "kubernetes.yaml": kubernetes["command"],
+        "kubernetes.yaml": [*kubernetes["command"], *kubernetes["args"]],
         "cloud-run.yaml": [*run["command"], *run["args"]],
     }
 
@@ -83,23 +83,44 @@ def test_the_extras_of_the_image_exist() -> None:
     assert set(names) <= project["optional-dependencies"].keys()
 
 
-def test_all_probes_ask_for_a_path_of_the_application() -> None:
-    paths = [
-        probe["path"]
-        for name in ("kubernetes.yaml", "cloud-run.yaml")
-        for probe in found(documents(name), "httpGet")
-    ]
-    assert set(paths) == {"/health"}
+@pytest.mark.parametrize("name", ["kubernetes.yaml", "cloud-run.yaml"])
+def test_all_probes_ask_for_a_path_that_the_server_answers(name: str) -> None:
+    words = commands()[name]
+    for key, option in (
+        ("startupProbe", "--readyz"),
+        ("readinessProbe", "--readyz"),
+        ("livenessProbe", "--livez"),
+    ):
+        for probe in found(documents(name), key):
+            assert probe["httpGet"]["path"] == value(words, option)
+
+
+def test_the_image_asks_for_a_path_of_the_application() -> None:
     assert "8000/health" in dockerfile("HEALTHCHECK")[0]
+
+
+def value(words: list[str], option: str) -> str:
+    return words[words.index(option) + 1]
+
+
+def stop_seconds(name: str) -> int:
+    """The longest time from SIGTERM until running requests are cut."""
+    words = commands()[name]
+    return int(value(words, "--drain-delay")) + int(value(words, "--graceful-timeout"))
+
+
+def test_a_pod_stays_ready_until_the_balancer_has_noticed_that_it_is_not() -> None:
+    (probe,) = found(documents("kubernetes.yaml"), "readinessProbe")
+    noticed = probe["periodSeconds"] * probe["failureThreshold"]
+    assert int(value(commands()["kubernetes.yaml"], "--drain-delay")) > noticed
 
 
 def test_a_pod_ends_after_the_graceful_timeout() -> None:
     deployment = documents("kubernetes.yaml")[0]
-    words = commands()["kubernetes.yaml"]
-    graceful = int(words[words.index("--graceful-timeout") + 1])
-    (sleep,) = found(deployment, "preStop")
-    grace = next(found(deployment, "terminationGracePeriodSeconds"))
-    assert grace > int(sleep["exec"]["command"][1]) + graceful
+    assert next(found(deployment, "terminationGracePeriodSeconds")) > stop_seconds(
+        "kubernetes.yaml"
+    )
+    assert stop_seconds("cloud-run.yaml") < 10
     web = documents("compose.yaml")[0]["services"]["web"]
     assert int(web["stop_grace_period"].removesuffix("s")) > 30
 

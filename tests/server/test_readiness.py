@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -200,6 +201,46 @@ def test_the_server_stops_after_the_delay(project: Project, how: str) -> None:
     with serve(project, how, "--drain-delay", "0.2") as server:
         assert server.stop(signal.SIGTERM) == 0
         assert "serves for another 0.2 s" in server.text()
+
+
+def test_a_worker_that_is_replaced_does_not_make_the_server_seem_not_ready(
+    project: Project,
+) -> None:
+    with serve(project, "--idle-grace", "600") as server:
+        until(lambda: server.get("/readyz")[0] == 200)
+        prober = server.connect()  # of a load balancer that keeps its connection
+        prober.request("GET", "/livez")
+        assert prober.getresponse().read() == b"ok\n"
+        server.send(signal.SIGHUP)
+        server.line("All workers have been replaced.")
+        prober.request("GET", "/readyz")
+        response = prober.getresponse()
+        assert (response.status, response.read()) == (200, b"ready\n")
+        prober.close()
+
+
+def test_a_worker_of_a_server_that_stops_is_not_ready(project: Project) -> None:
+    with serve(project, "--idle-grace", "600") as server:
+        until(lambda: server.get("/readyz")[0] == 200)
+        probers = [server.connect() for _ in range(2)]
+        for each in probers:
+            each.request("GET", "/livez")
+            assert each.getresponse().read() == b"ok\n"
+        server.send(signal.SIGTERM)
+        until(lambda: closed(server.address()))
+        probers[0].request("GET", "/readyz")
+        response = probers[0].getresponse()
+        assert (response.status, response.read()) == (503, b"the server is about to stop\n")
+        for each in probers:
+            each.close()
+
+
+def closed(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, PATIENCE).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def test_ctrl_c_does_not_wait(project: Project) -> None:

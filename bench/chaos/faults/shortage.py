@@ -132,7 +132,7 @@ FAULTS = [
         "the disk with the logs (64 KiB) is alternately full and free for a second",
         fill_the_disk,
         prepare=small_disk,
-        absent=no_mount,
+        missing=no_mount,
     ),
     Fault(
         "descriptors",

@@ -6,7 +6,7 @@ import random
 import signal
 import time
 
-from bench.chaos import proxy, questions
+from bench.chaos import questions
 from bench.chaos.fault import Fault, Scene
 from bench.chaos.servers import signal_to
 from bench.chaos.waits import until
@@ -102,8 +102,7 @@ FAULTS = [
         reload,
         source=questions.posts,
         seconds=RELOADS * EVERY,
-        proxy=True,
-        absent=proxy.absent,
+        proxy="nginx",
     ),
     Fault("stop", "SIGTERM under load, then a restart", stop, probed=False, seconds=6),
     Fault(

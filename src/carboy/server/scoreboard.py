@@ -62,7 +62,7 @@ class Scoreboard:
 
     def __init__(self, rows: int = ROWS) -> None:
         # The first row is the mapping's own: its first figure is the number of rows that were
-        # ever in use, so that readers do not look at a thousand free ones.
+        # ever in use, so that readers do not look at a thousand free ones. The second is `ending`.
         self._memory = mmap.mmap(-1, (rows + 1) * WIDTH * 8)
         self._cells = memoryview(self._memory).cast("d")
         self._size = rows
@@ -77,6 +77,15 @@ class Scoreboard:
             )
             self._rows.append(Row(self, self._cells[start : start + WIDTH], waker))
         return self._rows[index]
+
+    @property
+    def ending(self) -> bool:
+        """Whether the server, and not only one of its workers, is about to stop."""
+        return bool(self._cells[1])
+
+    def end(self) -> None:
+        """Say so. Only for the supervisor; a worker that starts later knows it from the start."""
+        self._cells[1] = 1.0
 
     def index(self, row: Row) -> int:
         """The place of a row, for a process that has the scoreboard as well; -1 if it has none."""

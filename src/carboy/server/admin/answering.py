@@ -98,7 +98,6 @@ def questions_of_a_worker(
     answering.add("memory", memory.answer, takes_long=True)
     answering.add("profile", Profiles(engine, answering.cancelled).answer, takes_long=True)
     answering.add("ready", lambda message: readiness.reasons())
-    answering.add("drain", lambda message: setattr(readiness, "draining", True))
     return answering
 
 

@@ -7,11 +7,9 @@ the server refuses them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from carboy.server import systemd
-from carboy.server.processes.link import WorkerLink
 
 log = logging.getLogger("carboy.error")
 
@@ -33,16 +31,14 @@ class DrainDelay:
         """Whether the stop is near."""
         return self.ends < NEVER
 
-    def begin(self, now: float, links: Iterable[WorkerLink] = (), announce: bool = False) -> bool:
-        """Begin the time, and tell the workers; False if there is none, or it has begun before.
+    def begin(self, now: float, announce: bool = False) -> bool:
+        """Begin the time; False if there is none, or it has begun before.
 
         A signal handler may call it, without `announce`.
         """
         if not self.seconds or self.active:
             return False
         self.ends = now + self.seconds
-        for link in links:
-            link.tell(ask="drain", id=0)
         systemd.notify("STOPPING=1")
         if announce:
             self.announce()

@@ -302,10 +302,14 @@ class Supervisor:
         """Begin the time before a stop in which the server is not ready, if there is one."""
         if self.generations.stopping or not self._was_ready:
             return False
-        return self.drain_delay.begin(time.monotonic(), self.links.values(), announce=True)
+        begun = self.drain_delay.begin(time.monotonic(), announce=True)
+        if begun:
+            self._scoreboard.end()
+        return begun
 
     def _stop(self) -> None:
         if not self.generations.stopping:
+            self._scoreboard.end()
             self._shutdown.begin(time.monotonic())
             self._rollout.stop()
             systemd.notify("STOPPING=1")
@@ -375,8 +379,6 @@ class Supervisor:
             self.generations.ready(worker)
             self._admin.ready(worker)
             self._rollout.ready(worker, self._serving(), time.monotonic())
-            if self.drain_delay.active:
-                link.tell(ask="drain", id=0)
             self._ready(worker)
             self._tell_of_crashes()
         told = LEAVES in received and self.generations.leaves(worker, time.monotonic())

@@ -218,7 +218,11 @@ class Worker:
             trace=self.plan.trace,
         )
         self._counting.start(engine, gateway)
-        self.readiness.stopping = lambda: engine.stopping.asked is not None
+        scoreboard = link.row.scoreboard if link else None
+        # The stop of one worker, which another one replaces, is not that of the server.
+        self.readiness.stopping = lambda: (
+            engine.stopping.asked is not None if scoreboard is None else scoreboard.ending
+        )
         self.readiness.start()
         return engine, logs
 

@@ -22,6 +22,8 @@ WAIT_SECONDS = 0.02
 FOLDER = os.environ.get("CHAOS_FOLDER", "/nonexistent")
 HANG = "hang"  # if a file of this name exists, the import does not end
 SUICIDE = "suicide"  # likewise, the process kills itself
+BROKEN = "broken"  # the version that is imported has a view that raises
+CRASHING = "crashing"  # likewise, the view kills the process
 PIECE = bytes(65536)  # of a streamed response
 
 
@@ -50,6 +52,7 @@ def build(framework: ModuleType) -> Any:
     dying(app)
     waiting(app)
     streaming(app)
+    changing(app)
     return app
 
 
@@ -108,6 +111,25 @@ def dying(app: Any) -> None:
     @app.get("/files/<path:one>/in/<path:two>/end")
     def paths(one: str, two: str) -> str:
         return f"{one} {two}"
+
+
+def changing(app: Any) -> None:
+    """Views that differ between versions, and one that leaks."""
+    broken, crashing = _there(BROKEN), _there(CRASHING)
+    kept: list[bytes] = []
+
+    @app.get("/price/<int:number>")
+    def price(number: int) -> str:
+        if broken:
+            raise RuntimeError("This version is broken.")
+        if crashing:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return f"price {number}"
+
+    @app.get("/leak/<int:mib>")
+    def leak(mib: int) -> str:
+        kept.append(b"x" * (mib * 1024 * 1024))
+        return f"leaked {mib}"
 
 
 def waiting(app: Any) -> None:

@@ -58,12 +58,29 @@ def test_only_requests_since_the_new_worker_serves_count() -> None:
     canary = Canary(30.0)
     assert canary.verdict({1: (500, 400)}, 5.0) is None  # it is still loading
     canary.ready(3, {1: (500, 400), 2: (100, 0)}, 10.0)
-    assert canary.verdict({1: (600, 400), 2: (200, 0), 3: (100, 50)}, 39.0) is None
     verdict = canary.verdict({1: (600, 400), 2: (200, 0), 3: (100, 50)}, 40.0)
     assert verdict is not None and not verdict.good and verdict.worker == 3
     assert verdict.figures == (
         "50 errors in 100 requests (50.0%). The others: 0 errors in 200 requests (0.0%)"
     )
+
+
+def test_code_that_clearly_fails_is_found_before_the_time_is_over() -> None:
+    canary = Canary(30.0)
+    canary.ready(3, {1: (0, 0)}, 10.0)
+    assert canary.verdict({1: (20, 0), 3: (1, 1)}, 11.0) is None  # it may be chance
+    assert canary.wake_at() < 40.0
+    verdict = canary.verdict({1: (50, 0), 3: (5, 5)}, canary.wake_at())
+    assert verdict is not None and not verdict.good
+
+
+def test_good_code_is_tried_for_the_whole_time() -> None:
+    canary = Canary(30.0)
+    canary.ready(3, {1: (0, 0)}, 10.0)
+    while (now := canary.wake_at()) < 40.0:
+        assert canary.verdict({1: (5000, 0), 3: (5000, 0)}, now) is None
+    verdict = canary.verdict({1: (5000, 0), 3: (5000, 0)}, 40.0)
+    assert verdict is not None and verdict.good
 
 
 def test_a_crash_of_the_new_worker_ends_the_time_at_once() -> None:

@@ -93,7 +93,7 @@ def test_good_code_is_used_by_all_workers_after_the_time(folder: Path, count: st
 def test_code_with_errors_is_rolled_back(folder: Path, how: tuple[str, ...]) -> None:
     if how and sys.platform != "linux":
         pytest.skip("needs a subreaper")
-    with started(folder, "-w", "2", "--canary", "0.5", *how) as server:
+    with started(folder, "-w", "2", "--canary", LONG, *how) as server:
         assert server.get()[1].startswith(b"old")
         before = children(server.pid)
         with clients(server):

@@ -2,9 +2,11 @@
 
 from bench.chaos.faults import (
     balance,
+    canary,
     clients,
     draining,
     killing,
+    leaking,
     reloads,
     shortage,
     stops,
@@ -18,6 +20,8 @@ FAULTS = [
     *stops.FAULTS,
     *reloads.FAULTS,
     *draining.FAULTS,
+    *canary.FAULTS,
+    *leaking.FAULTS,
     *shortage.FAULTS,
     *balance.FAULTS,
 ]

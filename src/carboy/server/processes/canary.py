@@ -2,7 +2,8 @@
 
     WAITING    the first worker of the new generation loads the application
     WATCHING   it serves, and so do all old workers; their requests and errors are counted
-    over       `verdict`: the others are replaced, or the first one is stopped
+    over       `verdict`: the others are replaced, or the first one is stopped; this also happens
+               before the time is over, if the first one has clearly more errors
 
 `judge` decides; the supervisor reports what happens and carries the verdict out.
 """
@@ -16,6 +17,10 @@ from dataclasses import dataclass, field
 # The chance that the code is as good as the old one, although it has that many errors, below which
 # the new worker is stopped.
 CHANCE = 0.05
+# The same before the time is over. It is far smaller, because there are many looks, and a new
+# worker may have errors only at first. Code that always fails is noticed within a few requests.
+EARLY_CHANCE = 1e-5
+LOOK = 0.5  # seconds between two looks before the time is over
 # Errors and requests that are added to those of the old workers: without them, one error of the new
 # worker would be the end of every reload of an application without errors.
 PRIOR_ERRORS, PRIOR_REQUESTS = 0.5, 12.5
@@ -42,14 +47,14 @@ class Sample:
         return f"{self.errors} errors in {self.requests} requests{share}{crashes}"
 
 
-def judge(canary: Sample, others: Sample) -> bool:
+def judge(canary: Sample, others: Sample, chance: float = CHANCE) -> bool:
     """Whether the new code may be used: its worker has not crashed, and not too many errors.
 
     A crash decides unless other workers have crashed as well, for example because of the same
     request.
 
     Errors are too many if their share is above that of the others and chance does not explain it: a
-    binomial distribution with the rate of the others gives as many in less than CHANCE of cases.
+    binomial distribution with the rate of the others gives as many in less than `chance` of cases.
     """
     if canary.crashes > others.crashes:
         return False
@@ -58,7 +63,7 @@ def judge(canary: Sample, others: Sample) -> bool:
     if others.requests and canary.errors * others.requests <= others.errors * canary.requests:
         return True
     rate = min(1.0, (others.errors + PRIOR_ERRORS) / (others.requests + PRIOR_REQUESTS))
-    return at_least(canary.errors, canary.requests, rate) > CHANCE
+    return at_least(canary.errors, canary.requests, rate) > chance
 
 
 def at_least(count: int, trials: int, rate: float) -> float:
@@ -83,6 +88,7 @@ def at_least(count: int, trials: int, rate: float) -> float:
     return max(0.0, 1.0 - total)
 
 
+NEVER = float("inf")
 Counts = Mapping[int, tuple[int, int]]  # of each worker: requests and errors since its start
 
 
@@ -101,7 +107,8 @@ class Canary:
 
     seconds: float
     worker: int = 0  # 0: the first worker of the new generation is not ready yet
-    until: float = float("inf")
+    until: float = NEVER
+    look_at: float = NEVER  # when to look before the time is over
     _before: dict[int, tuple[int, int]] = field(default_factory=dict)  # of old workers
     _gone: Sample = field(default_factory=Sample)  # of other workers that have ended
     _crashed: Sample | None = None  # the canary, when it has ended by itself
@@ -111,6 +118,7 @@ class Canary:
         if not self.worker:
             self.worker = worker
             self.until = now + self.seconds
+            self.look_at = now + LOOK
             self._before = dict(others)
 
     def ended(self, worker: int, counts: tuple[int, int], crashed: bool, now: float) -> None:
@@ -125,16 +133,24 @@ class Canary:
             self._gone += sample
 
     def verdict(self, counts: Counts, now: float) -> Verdict | None:
-        """The verdict when the time is over or the new worker has crashed."""
-        if now < self.until:
+        """The verdict: when the time is over, the new worker has crashed, or it clearly fails."""
+        over = now >= self.until
+        if not over and now < self.look_at:
             return None
+        self.look_at = now + LOOK
         ours = self._crashed or self._since(self.worker, counts.get(self.worker, (0, 0)))
         others = self._gone
         for worker, seen in counts.items():
             if worker in self._before:
                 others += self._since(worker, seen)
-        figures = f"{ours}. The others: {others}"
-        return Verdict(self.worker, judge(ours, others), figures)
+        good = judge(ours, others, CHANCE if over else EARLY_CHANCE)
+        if good and not over:
+            return None
+        return Verdict(self.worker, good, f"{ours}. The others: {others}")
+
+    def wake_at(self) -> float:
+        """When a verdict may be due."""
+        return min(self.until, self.look_at)
 
     def _since(self, worker: int, counts: tuple[int, int], crashes: int = 0) -> Sample:
         before = self._before.get(worker, (0, 0))

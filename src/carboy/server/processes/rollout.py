@@ -93,7 +93,7 @@ class Rollout:
 
     def wake_at(self) -> float:
         """When to look again even if nothing has happened."""
-        canary = NEVER if self._canary is None else self._canary.until
+        canary = NEVER if self._canary is None else self._canary.wake_at()
         return canary if self._preload is None else min(canary, self._preload.wake_at())
 
     def replaced(self) -> None:

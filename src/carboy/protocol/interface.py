@@ -43,6 +43,10 @@ class ConnectionMachine(Protocol):
         """The next event without new bytes."""
         ...
 
+    def whole_body(self, limit: int | None) -> bytes | None:
+        """The content of the request within `limit`, which ends it; None if there is more to do."""
+        ...
+
     def set_body_limit(self, limit: int | None) -> None:
         """Set the largest content of this one request, in bytes; None: the machine's own limit."""
         ...

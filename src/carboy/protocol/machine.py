@@ -251,7 +251,17 @@ class Machine:
     def _check_limit(self) -> None:
         head = self.head
         if head is not None and (head.content_length or 0) > self._body_limit:
+            self._fail()
             raise content_too_large(self._body_limit)
+
+    def whole_body(self, limit: int | None) -> bytes | None:
+        """The content within `limit`, if all of it has come, which ends the request; else None."""
+        most = self._limits.body if limit is None else limit
+        come, size = len(self._buffer.data), self._remaining
+        if self.reading is not LENGTH or self._received or not come >= size <= most:
+            return None
+        self.reading = DONE
+        return self._buffer.take(size)
 
     def set_body_limit(self, limit: int | None) -> None:
         """Set the largest content of this one request, in bytes; None: the server's own limit.
@@ -259,11 +269,7 @@ class Machine:
         Call it after the head. Raises RemoteProtocolError 413 for a larger Content-Length.
         """
         self._body_limit = self._limits.body if limit is None else limit
-        try:
-            self._check_limit()
-        except RemoteProtocolError:
-            self._fail()
-            raise
+        self._check_limit()
 
     # --- what the server asks
 

@@ -1,5 +1,7 @@
 """Request bodies, received before the application is called. Only for the leader.
 
+A body that has come with its head is handed over at once: the request goes on like one without.
+
 A body is refused when it is larger than the limit (413, protocol/errors.py), left to an application
 that reads it itself, or received into memory or a temporary file. The engine reads the bytes and
 dispatches the request.
@@ -11,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable
 from enum import Enum
+from io import BytesIO
 
 from carboy.gateway.interface import Gateway
 from carboy.protocol.errors import RemoteProtocolError
@@ -30,7 +33,11 @@ class AfterHead(Enum):
     REFUSED = "nothing: the request was refused"
     STREAM = "the application, which reads the body itself"
     RECEIVE = "the bytes of the body"
-    LATER = "the application, which reads the body through a channel"
+    READY = "the application, which has the whole body or reads it through a channel"
+
+
+# Members by plain names: an Enum's attribute is looked up slowly on Python 3.11.
+REFUSED, STREAM, RECEIVE, READY = AfterHead
 
 
 class BodyReader:
@@ -39,8 +46,8 @@ class BodyReader:
     def __init__(self, settings: Settings, gateway: Gateway, closing: Closing) -> None:
         self._settings = settings
         self._gateway = gateway
-        self._answers_later: Callable[[ServerExchange], bool] = getattr(
-            gateway, "answers_later", lambda exchange: False
+        self._answers_later: Callable[[ServerExchange], bool] | None = getattr(
+            gateway, "answers_later", None
         )
         self._closing = closing
 
@@ -51,26 +58,32 @@ class BodyReader:
         try:
             limit = self._gateway.body_limit(exchange)
             stream = self._gateway.wants_stream(exchange)
-            later = self._answers_later(exchange)
+            later = self._answers_later is not None and self._answers_later(exchange)
         except Exception as error:
             self._closing.fail_early(connection, exchange, error)
-            return AfterHead.REFUSED
+            return REFUSED
+        if not (later or stream):
+            whole = machine.whole_body(limit)
+            if whole is not None:
+                exchange.body = BytesIO(whole)
+                exchange.body_size = len(whole)
+                return READY
         try:
             machine.set_body_limit(limit)
         except RemoteProtocolError as error:
             self._closing.refuse(connection, error, time.monotonic())
-            return AfterHead.REFUSED
+            return REFUSED
         if later:
-            return AfterHead.LATER
+            return READY
         if stream:
             self._leave_unread(exchange)
-            return AfterHead.STREAM
+            return STREAM
         if machine.continue_needed:
             connection.push(machine.send_continue())
         connection.exchange = exchange
         connection.received = ReceivedBody(self._settings.spool_limit)
         connection.enter(BODY, time.monotonic())
-        return AfterHead.RECEIVE
+        return RECEIVE
 
     def _leave_unread(self, exchange: ServerExchange) -> None:
         settings = self._settings

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from io import BytesIO
 
 from carboy.gateway.interface import ANSWERED, LATER
 from carboy.net.poller import READ
@@ -31,6 +32,7 @@ from carboy.server.scoreboard import Row
 from carboy.server.settings import Settings
 
 clock = time.monotonic
+Seen = bytes | None  # bytes that begin with the head of a request, if they are at hand
 MOST_MADE = 16  # whole responses that are made before they are sent
 NEXT_REQUEST = Reading.IDLE  # where the machine is when it may read another request
 
@@ -46,9 +48,8 @@ class Dispatcher:
         keep_alive: KeepAlive,
         row: Row,
     ) -> None:
-        # Requests that were read in this turn, each with bytes that begin with its head, if there
-        # are any. If the lead is lost, the next leader runs the rest.
-        self.ready: deque[tuple[ServerExchange, bytes | None]] = deque()
+        # Requests that were read in this turn. If the lead is lost, the next leader runs the rest.
+        self.ready: deque[tuple[ServerExchange, Seen]] = deque()
         # Whole responses that were made in this turn. If the lead is lost, the next leader sends
         # them.
         self.made: deque[tuple[ServerExchange, bytes]] = deque()
@@ -89,7 +90,7 @@ class Dispatcher:
             self._finish(exchange, clock())
 
     def dispatch(
-        self, lead: Lead, exchange: ServerExchange, data: bytes | None = None, slow: bool = False
+        self, lead: Lead, exchange: ServerExchange, data: Seen = None, slow: bool = False
     ) -> None:
         """Run the exchange here, unless it has another place; `data`: as in `ready`."""
         if data is None:
@@ -160,11 +161,13 @@ class Dispatcher:
             if (
                 connection.push(response)
                 and machine.reading is NEXT_REQUEST
-                and exchange.body is None
+                and ((received := exchange.body) is None or received.__class__ is BytesIO)
                 and not machine.excess
                 and connection.interest == READ  # not after it has waited
             ):
                 connection.since = now
+                if received is not None:
+                    received.close()
                 exchange.cached_environ = None  # each would keep the other alive
             else:
                 self._finish(exchange, now)

@@ -23,7 +23,7 @@ from carboy.protocol.states import Reading
 from carboy.server import after_fork, monkey_patching
 from carboy.server.accepting import NONE, Accepting
 from carboy.server.balancing import BUSY
-from carboy.server.body_reader import AfterHead, BodyReader
+from carboy.server.body_reader import READY, RECEIVE, STREAM, BodyReader
 from carboy.server.channels import PIECES_A_TURN, Channels
 from carboy.server.closing import Closing
 from carboy.server.compressing import Access, responder_for
@@ -42,7 +42,7 @@ from carboy.server.connection import (
 from carboy.server.crew import Crew, Deposed, Lead, traced
 from carboy.server.deadlines import Deadlines
 from carboy.server.dispatch_times import DispatchTimes
-from carboy.server.dispatching import Dispatcher
+from carboy.server.dispatching import Dispatcher, Seen
 from carboy.server.exchange import ServerExchange
 from carboy.server.http2.pipe import with_streams
 from carboy.server.http2.setup import pipes_of
@@ -414,7 +414,7 @@ class Engine:
             return
         if connection.machine.reading is not REQUEST_READ or event.__class__ is not RequestHead:
             self.shown.read(self.shown.memory, 0, data)  # perhaps the beginning of a head
-            self._handle_events(lead, connection, event)
+            self._handle_events(lead, connection, event, None if partial else data)
             return
         # The same as _begin, without its calls: this is nearly every request
         # (tests/server/test_inlined_paths.py compares the two).
@@ -444,7 +444,7 @@ class Engine:
                 self._keep_alive.receive_again(connection)
 
     def _handle_events(
-        self, lead: Lead, connection: Connection, event: Event | None = None
+        self, lead: Lead, connection: Connection, event: Event | None = None, data: Seen = None
     ) -> None:
         """Handle events up to the next that needs bytes, or a complete request."""
         machine = connection.machine
@@ -454,7 +454,7 @@ class Engine:
                 event = machine.next_event()
             while event is not NEED_DATA:
                 if isinstance(event, RequestHead):
-                    self._begin(lead, connection, event)
+                    self._begin(lead, connection, event, data)
                     return
                 if isinstance(event, Data):
                     self._body_reader.take(connection, event.data)
@@ -478,7 +478,9 @@ class Engine:
         if connection.phase is IDLE and machine.buffered:
             connection.enter(HEAD, clock())
 
-    def _begin(self, lead: Lead, connection: Connection, head: RequestHead) -> None:
+    def _begin(
+        self, lead: Lead, connection: Connection, head: RequestHead, data: Seen = None
+    ) -> None:
         """Make the exchange of a request; its body is read first, if it has one."""
         exchange = ServerExchange(head, connection, self.responder)
         try:
@@ -488,13 +490,11 @@ class Engine:
             return
         if head.content_length or head.chunked:
             after_head = self._body_reader.begin(exchange)
-            if after_head is AfterHead.STREAM:
+            if after_head is STREAM:
                 self._dispatch(lead, exchange, slow=True)
-            elif after_head is AfterHead.LATER:
-                connection.phase = IDLE
-                self._ready.append((exchange, None))
-            elif after_head is AfterHead.RECEIVE:
+            elif after_head is RECEIVE:
                 self._handle_events(lead, connection)
-            return
+            if after_head is not READY:
+                return
         connection.phase = IDLE
-        self._ready.append((exchange, None))
+        self._ready.append((exchange, data))

@@ -157,6 +157,10 @@ class Stream:
             return Signal.END_OF_MESSAGE
         return Signal.NEED_DATA
 
+    def whole_body(self, limit: int | None) -> bytes | None:
+        """None: the content is in the socket of the stream."""
+        return None
+
     def set_body_limit(self, limit: int | None) -> None:
         """Set the largest content of this request, in bytes; None: the server's own limit."""
         self._body_limit = self._default_limit if limit is None else limit

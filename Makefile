@@ -90,6 +90,7 @@ report: $(VENV)/.tested
 # The pictures of README.md, in docs/images. Needs Chromium.
 screenshots: $(VENV)/.tested
 	$(BIN)/python tools/screenshots.py
+	$(BIN)/python tools/operation_screenshots.py
 
 # Compiled twins of some functions, beside their sources (docs/speed.md). `carboy --version` says
 # whether they run. To go back: .venv/bin/python hatch_build.py --clean

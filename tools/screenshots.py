@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -65,8 +66,9 @@ pre {{ margin: 0; padding: 22px 26px; color: #d7dde3; display: inline-block; min
 class Terminal:
     """A program in a pseudo-terminal, and everything it has written."""
 
-    def __init__(self, command: list[str], folder: Path) -> None:
+    def __init__(self, command: list[str], folder: Path, size: tuple[int, int] = (24, 100)) -> None:
         self._end, other = pty.openpty()
+        termios.tcsetwinsize(other, size)
         environ = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"}
         self._program = subprocess.Popen(
             command, cwd=folder, stdin=other, stdout=other, stderr=other, env=environ

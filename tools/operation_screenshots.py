@@ -104,7 +104,7 @@ def visited(folder: Path) -> Iterator[None]:
 
 
 def last_screen(folder: Path) -> str:
-    """What `carboy top` shows after some intervals."""
+    """The screen of `carboy top` after some intervals, with a request in flight."""
     top = Terminal([str(CARBOY), "top", "--interval", "1"], folder, size=(27, 110))
     try:
         for count in range(4, 60):

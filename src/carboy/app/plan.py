@@ -127,6 +127,7 @@ stock_methods: set[Any] = set()
 def keep_originals(kind: type[Any]) -> None:
     """Keep the attributes of the classes before anything can patch them."""
     stock_methods.update((kind.get_send_file_max_age, kind.send_static_file))
+    urls.stock_url_for, urls.stock_defaults = kind.url_for, kind.inject_url_defaults
     _originals["steps"] = dict(zip((*ENTRY, *STEPS), _steps_of(kind), strict=True))
     _originals["classes"] = _classes()
     _originals["map"] = _map_of(Map)

@@ -12,6 +12,8 @@ from carboy.app import signals
 from carboy.app.context import _cv_request, _default_template_ctx_processor
 from carboy.app.globals import current_app, g, request, session
 from carboy.app.helpers import get_flashed_messages, stream_with_context
+from carboy.app.template_code import CodeGenerator
+from carboy.app.template_runtime import Context
 from carboy.app.template_strings import TemplateStrings
 
 if TYPE_CHECKING:
@@ -32,18 +34,44 @@ __all__ = [
 KEPT = 128
 """Templates given as text whose code is kept (the configuration TEMPLATE_STRING_CACHE)."""
 
+ATTRIBUTES_OF_DICT = frozenset(dir(dict))
 Found = tuple[str, str | None, Callable[[], bool] | None]
 
 
 class Environment(BaseEnvironment):
     """A Jinja environment that loads templates of its application and blueprints."""
 
+    # See template_code. A subclass may have others, and the configuration may turn these off.
+    code_generator_class = CodeGenerator
+    context_class = Context
+
     def __init__(self, app: Application, **options: Any) -> None:
+        if not app.config.get("TEMPLATE_SHORTCUTS", True):
+            self._use_jinjas()
         if "loader" not in options:
             options["loader"] = app.create_global_jinja_loader()
         super().__init__(**options)
         self.app = app
         self._strings = TemplateStrings(app.config.get("TEMPLATE_STRING_CACHE", KEPT))
+
+    def _use_jinjas(self) -> None:
+        """Compile and run templates by the code of Jinja alone."""
+        if self.code_generator_class is CodeGenerator:
+            self.code_generator_class = BaseEnvironment.code_generator_class  # type: ignore[assignment]
+        if self.context_class is Context:
+            self.context_class = BaseEnvironment.context_class  # type: ignore[assignment]
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """`obj.attribute`, or else the item of this name, or else an Undefined."""
+        if type(obj) is not dict or attribute in ATTRIBUTES_OF_DICT:
+            try:
+                return getattr(obj, attribute)
+            except AttributeError:
+                pass
+        try:
+            return obj[attribute]
+        except (TypeError, LookupError, AttributeError):
+            return self.undefined(obj=obj, name=attribute)
 
     def from_string(
         self,

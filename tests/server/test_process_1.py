@@ -54,8 +54,9 @@ def started(folder: Path, *args: str) -> Running:
     return Running(*command, cwd=folder, command=("-c", UNSHARE))
 
 
-def test_process_1_of_a_container_reaps_orphans(folder: Path) -> None:
-    with started(folder) as server:
+@pytest.mark.parametrize("how", [(), ("--no-supervisor",)])
+def test_process_1_of_a_container_reaps_orphans(folder: Path, how: tuple[str, ...]) -> None:
+    with started(folder, *how) as server:
         assert server.get("/orphan") == (200, b"(1, False)")
         (first,) = children(server.pid)
         os.kill(first, signal.SIGTERM)
@@ -91,3 +92,28 @@ def test_a_signal_ends_process_1_while_the_application_loads(
         (first,) = children(server.pid)
         os.kill(first, number)
         server.process.wait(PATIENCE)
+
+
+def test_process_1_without_a_supervisor_leaves_the_children_of_the_application_to_it(
+    folder: Path,
+) -> None:
+    app = """
+import subprocess
+started = subprocess.Popen(["sh", "-c", "exit 7"])
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"%d" % started.wait()]
+"""
+    (folder / "service.py").write_text(app)
+    with started(folder, "--no-supervisor") as server:
+        assert server.get("/") == (200, b"7")
+
+
+@pytest.mark.parametrize("end, code", [("os._exit(3)", 3), ("os.kill(os.getpid(), 9)", 137)])
+def test_process_1_without_a_supervisor_ends_as_the_server_does(
+    folder: Path, end: str, code: int
+) -> None:
+    (folder / "service.py").write_text(f"import os\n{end}\n")
+    with started(folder, "--no-supervisor") as server:
+        assert server.wait() == code

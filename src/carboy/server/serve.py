@@ -28,7 +28,7 @@ from carboy.server.machine import usable_cpus
 from carboy.server.metrics.statsd import statsd_of
 from carboy.server.metrics.totals import Totals
 from carboy.server.process_setup import set_up
-from carboy.server.processes import child, load_check
+from carboy.server.processes import child, first_process, load_check
 from carboy.server.processes.commands import Command, Commands
 from carboy.server.processes.crashes import CrashReports
 from carboy.server.processes.generations import Generations
@@ -182,6 +182,8 @@ def start(
     supervisor runs `commands` beside the workers.
     """
     announcer = announcer or LogAnnouncer()
+    if first_process.is_needed(plan.ends_process, plan.is_supervised()):
+        first_process.fork_server()
     install()  # also where the application is loaded before workers are forked
     descriptors.open_standard()
     descriptors.raise_limit(plan.settings.connections)

@@ -10,7 +10,7 @@ import pytest
 
 from carboy import Carboy, after_response, current_app, g, request
 from http2_client import http2, served_h2c
-from live_engine import served
+from live_engine import eventually, served
 from running import PATIENCE, Running
 
 LARGE = 32 * 1024 * 1024
@@ -234,6 +234,7 @@ def test_an_error_is_logged_with_the_request(app: Any, caplog: pytest.LogCapture
 
     with served(app) as live:
         live.get("/x")
+        eventually(lambda: app.said)  # the client may have the response before the jobs begin
         gateway_end(app)
     assert "fails after GET /x failed" in caplog.text
     assert [each[0] for each in app.said] == ["next"]

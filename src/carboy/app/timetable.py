@@ -1,9 +1,13 @@
 """The jobs of `@app.every`, which one worker of the machine runs.
 
-A file in the folder of the user has a lock and, for each job, the time at which it was last due.
-The worker that has the lock runs the jobs; the others wait for it. The kernel gives the lock to one
-of them when the worker ends, however it ends. A worker that stops gives it up when its jobs have
-ended.
+The supervisor elects one of its workers, and another one when that worker is told to stop or has
+ended (server/processes/election.py). A worker without a supervisor is elected from the start.
+
+There may be several servers of the same application, for example while a new version takes over
+from an old one, and a worker that is told to stop may still run a job. So the elected worker takes
+the lock of a file in the folder of the user before it begins. The file has, for each job, the time
+at which it was last due. The kernel frees the lock when the worker ends, however it ends. A worker
+that is no longer elected gives it up when its jobs have ended.
 
 The locks are those of POSIX: a child process of the application does not inherit them. A process
 that closes a descriptor of the file loses its lock, so a process opens each file once.
@@ -11,7 +15,8 @@ that closes a descriptor of the file loses its lock, so a process opens each fil
 thread            touches
 carboy-every      everything, while it has the lock
 a job             `_ended`, with the lock of the timetable
-the stop          `_stopping`, and the lock of the file after the thread has ended
+take over, leave  `_stopping`; the next thread begins with an event of its own
+admin             reads the jobs
 """
 
 from __future__ import annotations
@@ -29,7 +34,7 @@ from typing import Any
 
 from carboy.app.plan import is_coroutine_function
 from carboy.net.threads import NoThread, start_thread
-from carboy.net.worker_jobs import jobs
+from carboy.net.worker_jobs import Planned, jobs
 from carboy.net.worker_loop import worker_loop
 from carboy.user_sockets import folder, project
 
@@ -72,39 +77,52 @@ class Timetable:
         self._stopping = threading.Event()
         self._woken = threading.Condition()
         self._lock = FileLock(_path_of(app))
-        self._thread = threading.Thread(target=self._run, name="carboy-every", daemon=True)
 
     def start(self) -> None:
-        """Wait for the lock and run the jobs, in a thread, until the jobs of the worker end."""
+        """Run the jobs while this worker is elected, until the jobs of the worker end."""
+        jobs().when_elected(self._take_over, self._leave, self._planned)
+
+    def _take_over(self) -> None:
+        self._stopping = threading.Event()
+        thread = threading.Thread(
+            target=self._run, args=(self._stopping,), name="carboy-every", daemon=True
+        )
         try:
-            start_thread(self._thread)
+            start_thread(thread)
         except NoThread:
             self._app.logger.error("The jobs of this worker do not run: no thread can be started.")
-            return
-        jobs().at_end(self._stop, self._leave)
 
-    def _stop(self) -> None:
+    def _leave(self) -> None:
         self._stopping.set()
         with self._woken:
             self._woken.notify_all()
 
-    def _leave(self) -> None:
-        """All jobs have ended: another worker may take over."""
-        if self._lock.held:
-            self._thread.join(LOOK)
-            self._lock.release()
+    def _planned(self) -> list[Planned]:
+        if not self._lock.held:
+            return []  # another server of this application runs the jobs
+        now = time.time()
+        return [(job.name, job.seconds, max(0.0, job.due - now)) for job in self._jobs if job.due]
 
-    def _run(self) -> None:
+    def _run(self, stopping: threading.Event) -> None:
         try:
-            if not self._lock.acquire(self._stopping):
+            if not self._lock.acquire(stopping):
                 return
-            self._plan()
-            while not self._stopping.is_set():
-                self._run_due()
-                self._wait()
+            try:
+                self._plan()
+                while not stopping.is_set():
+                    self._run_due()
+                    self._wait(stopping)
+                self._await_jobs()
+            finally:
+                self._lock.release()
         except Exception:
             self._app.logger.exception("The timetable of this worker has ended.")
-            self._lock.release()
+
+    def _await_jobs(self) -> None:
+        """Another worker may take over when all jobs have ended."""
+        with self._woken:
+            while any(job.runs for job in self._jobs):
+                self._woken.wait()
 
     def _plan(self) -> None:
         """Continue where the worker before has stopped; a new job is due after its interval."""
@@ -131,11 +149,11 @@ class Timetable:
         for job in due:
             self._begin(job)
 
-    def _wait(self) -> None:
+    def _wait(self, stopping: threading.Event) -> None:
         with self._woken:
             times = [job.due for job in self._jobs if not job.runs]
             left = min(times, default=time.time() + LOOK) - time.time()
-            if left > 0 and not self._stopping.is_set():
+            if left > 0 and not stopping.is_set():
                 # Now and then, because the clock may be set.
                 self._woken.wait(min(left, 60.0))
 
@@ -194,6 +212,7 @@ class FileLock:
     def acquire(self, stopping: threading.Event) -> bool:
         """Wait for the lock; False if the timetable has been stopped meanwhile."""
         if self._path is None:
+            self.held = True
             return True
         self._fd, inner = _opened(self._path)
         while not inner.acquire(timeout=LOOK):
@@ -212,9 +231,11 @@ class FileLock:
 
     def release(self) -> None:
         """Give the lock up, if it is held."""
-        if self._path is None or not self.held:
+        if not self.held:
             return
         self.held = False
+        if self._path is None:
+            return
         fcntl.lockf(self._fd, fcntl.LOCK_UN)
         _opened(self._path)[1].release()
 

@@ -5,6 +5,9 @@ threads. Threads are started on demand, up to MOST, and end when they have been 
 worker that stops calls `drain`: from then on no job begins by a timetable, and the jobs that were
 submitted are waited for. Threads are daemons, so a job that does not end does not keep the process
 alive.
+
+Jobs at intervals run in one process of a server, which its supervisor elects. A process without a
+supervisor is elected from the start.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
 
 from carboy.net.threads import NoThread, start_thread
 
@@ -24,7 +29,40 @@ MANY = 1000  # jobs that wait, at which a warning is logged
 
 log = logging.getLogger("carboy.error")
 
-Job = tuple[str, Callable[[], object]]
+Job = tuple[str, Callable[[], object], float]  # name, function, when it was submitted
+Planned = tuple[str, float, float]  # name, interval in seconds, seconds until its next run
+
+
+class JobState(Enum):
+    RUNNING = "running"
+    WAITING = "waiting"  # for a thread
+    PLANNED = "planned"  # it runs at an interval
+
+
+@dataclass(frozen=True, slots=True)
+class ShownJob:
+    """A job, for people. Times are in seconds."""
+
+    name: str
+    state: JobState
+    age: float | None = None  # since it began, or began to wait
+    thread: int | None = None  # that runs it
+    every: float | None = None  # its interval
+    next_in: float | None = None  # until its next run
+
+
+class _Elected:
+    """What begins and ends when this process is elected, and when it no longer is."""
+
+    def __init__(self, begin: Callable[[], object], end: Callable[[], object]) -> None:
+        self.begin, self.end = begin, end
+        self.begun = False
+
+    def follow(self, elected: bool) -> None:
+        """Begin or end, unless that has been done."""
+        if elected is not self.begun:
+            self.begun = elected
+            (self.begin if elected else self.end)()
 
 
 class WorkerJobs:
@@ -37,14 +75,38 @@ class WorkerJobs:
         self._threads = 0
         self._idle = 0
         self._warned = False
-        # Called at the beginning and at the end of `drain`, once each.
-        self._begins: list[Callable[[], object]] = []
-        self._ends: list[Callable[[], object]] = []
+        self._election = threading.RLock()  # held while something begins or ends
+        self._is_elected = True
+        self._followers: list[_Elected] = []
+        self._timetables: list[Callable[[], list[Planned]]] = []
+
+    def elect(self, elected: bool) -> None:
+        """Whether jobs at intervals run in this process, from now on."""
+        with self._election:
+            self._is_elected = elected
+            for each in self._followers:
+                each.follow(elected)
+
+    def when_elected(
+        self,
+        begin: Callable[[], object],
+        end: Callable[[], object],
+        planned: Callable[[], list[Planned]],
+    ) -> None:
+        """Call `begin` when jobs at intervals are to run in this process, which may be now.
+
+        `end` is called when they no longer are. `planned` has the jobs while they do.
+        """
+        with self._election:
+            follower = _Elected(begin, end)
+            self._followers.append(follower)
+            self._timetables.append(lambda: planned() if follower.begun else [])
+            follower.follow(self._is_elected)
 
     def submit(self, name: str, call: Callable[[], object]) -> None:
         """Have a thread call `call` soon. It handles its own errors."""
         with self._changed:
-            self._waiting.append((name, call))
+            self._waiting.append((name, call, time.monotonic()))
             more = self._idle < len(self._waiting) and self._threads < MOST
             self._threads += more
             self._changed.notify()
@@ -76,40 +138,41 @@ class WorkerJobs:
             self._running.pop(token, None)
             self._changed.notify_all()
 
-    def running(self) -> list[tuple[str, float]]:
-        """Name and age in seconds of each job that runs."""
+    def shown(self) -> list[ShownJob]:
+        """The jobs that run, wait for a thread, or are planned."""
         now = time.monotonic()
         with self._changed:
-            return [(name, now - since) for name, since in self._running.values()]
-
-    def at_end(self, begin: Callable[[], object], end: Callable[[], object]) -> None:
-        """Call `begin` before `drain` waits, and `end` after it if all jobs have ended."""
-        with self._changed:
-            self._begins.append(begin)
-            self._ends.append(end)
+            running = list(self._running.items())
+            waiting = list(self._waiting)
+        found = [
+            ShownJob(name, JobState.RUNNING, now - since, token if isinstance(token, int) else None)
+            for token, (name, since) in running
+        ]
+        found += [ShownJob(name, JobState.WAITING, now - since) for name, _, since in waiting]
+        return found + [
+            ShownJob(name, JobState.PLANNED, every=every, next_in=next_in)
+            for timetable in self._timetables[:]
+            for name, every, next_in in timetable()
+        ]
 
     def drain(self, seconds: float) -> list[str]:
         """Wait for all jobs; returns the names of those that have not ended in time."""
         until = time.monotonic() + seconds
-        with self._changed:
-            begins, self._begins = self._begins, []
-            ends, self._ends = self._ends, []
-        for begin in begins:
-            begin()
+        with self._election:
+            followers, self._followers = self._followers, []
+            for each in followers:
+                each.follow(False)
+            self._timetables.clear()
         with self._changed:
             while self._waiting or self._running:
                 if not self._changed.wait(until - time.monotonic()):
                     break
             left = [name for name, _ in self._running.values()]
-            left += [name for name, _ in self._waiting]
-        if not left:
-            for end in ends:
-                end()
-        return left
+            return left + [each[0] for each in self._waiting]
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
-            name, call = job
+            name, call, _ = job
             try:
                 call()
             except BaseException:

@@ -10,9 +10,11 @@ from carboy.cli.admin.client import Client
 from carboy.cli.admin.command import admin_command, document, patience
 from carboy.cli.admin.tables import duration, size, table
 
+JOBS = ("running", "waiting", "planned")  # states, in the order of the table
+
 
 def status(client: Client, as_json: bool, timeout: float) -> str:
-    """Show a running server: its workers, and the requests that they run.
+    """Show a running server: its workers, and the requests and jobs that they run.
 
     A worker that does not answer, because compiled code holds the interpreter lock, is shown with
     what it has written to shared memory.
@@ -20,7 +22,10 @@ def status(client: Client, as_json: bool, timeout: float) -> str:
     found = client.get("/status", timeout + 10.0, seconds=timeout)
     if as_json:
         return document(found)
-    return "\n".join([*title(found["server"]), "", *workers(found), "", *requests(found)])
+    tables = [workers(found), requests(found), jobs(found)]
+    return "\n".join(
+        [*title(found["server"]), *(line for each in tables if each for line in ("", *each))]
+    )
 
 
 def title(server: dict[str, Any]) -> list[str]:
@@ -112,6 +117,33 @@ def last_read(found: dict[str, Any]) -> list[tuple[int, str]]:
         if not worker["answers"] and worker["state"] != "starting" and worker["last_read"]
         and all(each["request"] != worker["last_read"] for each in worker["requests"])
     ]  # fmt: skip
+
+
+def jobs(found: dict[str, Any], longest: int = 2000) -> list[str]:
+    """The table of jobs, those that run first; no lines without jobs."""
+    rows = [(each, worker["pid"]) for worker in found["workers"] for each in worker.get("jobs", ())]
+    if not rows:
+        return []
+    rows.sort(key=lambda row: JOBS.index(row[0]["state"]))  # those of each worker are in order
+    shown = [
+        (
+            _age(each), str(pid), each["state"], shortened(_job(each), longest), place(each["at"]),
+        )
+        for each, pid in rows
+    ]  # fmt: skip
+    lines = table(("AGE", "WORKER", "STATE", "JOB", "AT"), shown, ">>   ")
+    more = sum(worker.get("more_jobs", 0) for worker in found["workers"])
+    return [*lines, f"… {more} more"] if more else lines
+
+
+def _age(job: dict[str, Any]) -> str:
+    if job["next_in"] is not None:
+        return f"in {duration(job['next_in'])}"
+    return duration(job["seconds"])
+
+
+def _job(job: dict[str, Any]) -> str:
+    return f"{job['job']} every {duration(job['every'])}" if job["every"] else str(job["job"])
 
 
 def shortened(text: str, longest: int) -> str:

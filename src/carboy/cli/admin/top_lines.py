@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from carboy.cli.admin.status import requests, title, workers
+from carboy.cli.admin.status import jobs, requests, title, workers
 from carboy.cli.admin.tables import table
 from carboy.cli.admin.top_figures import Figures, RouteFigures
 
@@ -34,11 +34,14 @@ class Table:
 def lines(found: Figures, width: int, height: int | None = None, order: str = "rate") -> list[str]:
     """All lines, none wider than the terminal; `height`: no more lines than that."""
     sample = found.sample
+    longest = max(20, (width - STANDS) // 2)
     tables = [
         Table(workers(sample)),
         Table(_routes(found, order)),
-        Table(requests(sample, longest=max(20, (width - STANDS) // 2))),
+        Table(requests(sample, longest=longest)),
     ]
+    if shown_jobs := jobs(sample, longest=longest):
+        tables.append(Table(shown_jobs))
     wanted = [len(each.lines) - 1 for each in tables]
     shares = wanted
     if height is not None:

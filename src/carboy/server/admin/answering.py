@@ -21,6 +21,7 @@ from typing import Any
 from carboy.server.admin import memory, top
 from carboy.server.admin.call import CannotAnswer
 from carboy.server.admin.commands import Levels
+from carboy.server.admin.jobs import shown_jobs
 from carboy.server.admin.profile import Profiles
 from carboy.server.admin.running import all_stacks, running_requests
 from carboy.server.engine import Engine
@@ -106,6 +107,7 @@ def status(engine: Engine) -> dict[str, Any]:
     crew = engine.crew
     return {
         "requests": running_requests(engine),
+        **shown_jobs(),
         "threads": crew.threads,
         "threads_busy": crew.away + len(crew.current.slot),
         "threads_of_process": threading.active_count(),

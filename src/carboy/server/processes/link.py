@@ -66,6 +66,7 @@ class SupervisorLink:
         self.listen: Callable[[Message], object] = lambda message: None
         self.ask: Ask = lambda message, answer: None
         self.crashed: Callable[[Message], object] = lambda crash: None  # of another worker
+        self.elected: Callable[[bool], object] = lambda elected: None  # for jobs at intervals
         self.report: Callable[[], Message | None] | None = None
         self._received = b""
         self._is_ready = threading.Event()
@@ -117,6 +118,8 @@ class SupervisorLink:
                     self.ask(message, self.send)
                 elif "crash" in message:
                     self.crashed(message["crash"])
+                elif "elected" in message:
+                    self.elected(message["elected"])
                 elif message:
                     self.listen(message)
                 else:

@@ -31,6 +31,7 @@ from carboy.server.listening import ListenerShutdown
 from carboy.server.logs.error_log import ERROR_LOGGER, DirectErrorHandler, ErrorLog
 from carboy.server.processes.crashes import CrashReports
 from carboy.server.processes.drain_delay import DrainDelay
+from carboy.server.processes.election import Election
 from carboy.server.processes.generations import Do, Generations, Member, State
 from carboy.server.processes.health import Health, log_stacks_of
 from carboy.server.processes.link import LEAVES, READY, WorkerLink
@@ -113,6 +114,7 @@ class Supervisor:
         self.restarts: Counter[str] = Counter()
         self._admin = admin or SupervisorAdmin()
         self.drain_delay = DrainDelay(drain_delay)
+        self._election = Election()  # of the worker that runs jobs at intervals
         self._crash_reports = crash_reports or CrashReports()
         self._crash_reports.handled = self.HANDLED
         self._code = 0
@@ -169,6 +171,7 @@ class Supervisor:
         self._status.look(requests, self.generations.target, now)
         for do, worker in self.generations.plan(now):
             self._do(do, worker)
+        self._election.look(self.generations.members.values(), self.links)
         if self.generations.replaced():
             self._replaced()
         if self.generations.stopping and not self.generations.members:

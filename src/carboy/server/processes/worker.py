@@ -20,6 +20,7 @@ from typing import Any, NoReturn, Protocol
 from carboy.gateway import for_application
 from carboy.gateway.interface import Gateway, StartFailed
 from carboy.net.threads import NoThread
+from carboy.net.worker_jobs import jobs
 from carboy.server import monkey_patching, systemd
 from carboy.server.admin.alone import AloneAdmin
 from carboy.server.admin.answering import questions_of_a_worker
@@ -161,6 +162,7 @@ class Worker:
 
     def run_supervised(self, link: SupervisorLink) -> int:
         """Serve below a supervisor; returns the exit code."""
+        jobs().elect(False)  # until the supervisor elects this worker
         try:
             engine, logs = self._prepare(link)
             self._attend(engine, link)
@@ -186,6 +188,7 @@ class Worker:
         metrics = self._counting.metrics
         link.ask = questions_of_a_worker(engine, metrics, self.readiness).take
         link.crashed = lambda crash: self.hooks.run_and_log(Hook.WORKER_CRASH, Crash(**crash))
+        link.elected = jobs().elect
         link.attend(lambda: engine.stop(listeners=ListenerPolicy.DRAIN), timeout)
         if link.beat:
             # Later than the supervisor would end it, even if every processor computes for it.

@@ -101,7 +101,8 @@ class Timetable:
         if not self._lock.held:
             return []  # another server of this application runs the jobs
         now = time.time()
-        return [(job.name, job.seconds, max(0.0, job.due - now)) for job in self._jobs if job.due]
+        planned = [job for job in self._jobs if job.due and not job.runs]
+        return [(job.name, job.seconds, max(0.0, job.due - now)) for job in planned]
 
     def _run(self, stopping: threading.Event) -> None:
         try:

@@ -22,6 +22,7 @@ from carboy.server.admin import memory, top
 from carboy.server.admin.call import CannotAnswer
 from carboy.server.admin.commands import Levels
 from carboy.server.admin.jobs import shown_jobs
+from carboy.server.admin.memory_trace import Traces
 from carboy.server.admin.profile import Profiles
 from carboy.server.admin.running import all_stacks, running_requests
 from carboy.server.engine import Engine
@@ -97,6 +98,7 @@ def questions_of_a_worker(
     if metrics is not None:
         answering.add("metrics", metrics.answer, takes_long=True)
     answering.add("memory", memory.answer, takes_long=True)
+    answering.add("trace", Traces(engine, answering.cancelled).answer, takes_long=True)
     answering.add("profile", Profiles(engine, answering.cancelled).answer, takes_long=True)
     answering.add("ready", lambda message: readiness.reasons())
     return answering

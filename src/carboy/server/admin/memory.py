@@ -12,6 +12,7 @@ from typing import Any
 
 from carboy.server.admin.call import Ask, Call, Reply, Steps
 from carboy.server.admin.operations import Operations
+from carboy.server.admin.stacks import asked_workers
 from carboy.server.machine import resident
 from carboy.server.processes.messages import Message
 
@@ -20,8 +21,13 @@ LINES = 20  # of tracemalloc
 
 
 def memory(call: Call, operations: Operations) -> Steps:
-    """The answers of all workers. `seconds`: time limit, because all objects are looked at."""
-    answers = yield Ask("memory", seconds=call.number("seconds", 30.0, 600.0))
+    """The answers of all workers, or of the one with `pid`.
+
+    `seconds`: time limit, because all objects are looked at.
+    """
+    asked = asked_workers(call, operations)
+    seconds = call.number("seconds", 30.0, 600.0)
+    answers = yield Ask("memory", workers=tuple(asked), seconds=seconds)
     workers = [
         {"pid": each.worker, "failure": each.failure, **(each.value or {})}
         for each in answers.values()

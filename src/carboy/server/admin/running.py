@@ -38,7 +38,12 @@ NOT_OWN = tuple(
 
 def is_own(code: CodeType) -> bool:
     """Whether a function is part of the application, and not of a library or of Python."""
-    return not code.co_filename.startswith(NOT_OWN)
+    return is_own_file(code.co_filename)
+
+
+def is_own_file(name: str) -> bool:
+    """Whether a file is part of the application."""
+    return not name.startswith(NOT_OWN)
 
 
 def shown(frame: FrameType) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from carboy.server.admin import commands, health, memory, profile, stacks, status, top
+from carboy.server.admin import commands, health, memory, memory_trace, profile, stacks, status, top
 from carboy.server.admin.paths import Access, Paths
 from carboy.server.metrics import page
 
@@ -17,6 +17,7 @@ def all_paths() -> Paths:
     paths.add("GET", "/readyz", health.readyz, Access.OPEN)
     paths.add("GET", "/stacks", stacks.stacks)
     paths.add("GET", "/memory", memory.memory)
+    paths.add("GET", "/memory/trace", memory_trace.trace)
     paths.add("GET", "/profile", profile.profile)
     paths.add("POST", "/reload", commands.reload)
     paths.add("POST", "/scale", commands.scale)

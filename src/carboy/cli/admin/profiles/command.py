@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import click
 from carboy.cli.admin.client import AdminError, Client
 from carboy.cli.admin.command import admin_command
 from carboy.cli.admin.command import document as as_document
+from carboy.cli.admin.duration import Duration
 from carboy.cli.admin.profiles import page, speedscope, text
 from carboy.cli.admin.profiles.profile import Format, Profile, read
 from carboy.cli.option_types import ParamType
@@ -23,32 +23,7 @@ FORMATS: dict[str, Format] = {
     ".txt": text.collapsed,
     ".folded": text.collapsed,
 }
-LONGEST = 600.0  # seconds
-UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0}
 PATIENCE = 15.0  # seconds that the server may need beyond the duration and --timeout
-
-
-class Duration(ParamType):
-    """A time span: 10, 10s, 500ms, 2m."""
-
-    name = "duration"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """The value in seconds."""
-        if isinstance(value, float):
-            return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?) *([a-z]*)", str(value), re.ASCII)
-        unit = UNITS.get(found[2]) if found else None
-        seconds = 0.0 if found is None or unit is None else float(found[1]) * unit
-        if not 0 < seconds <= LONGEST:
-            self.fail(
-                f"{value!r} is not a duration of up to {LONGEST:g} s. Use for example 10s or 2m.",
-                param,
-                ctx,
-            )
-        return seconds
 
 
 class Output(ParamType):

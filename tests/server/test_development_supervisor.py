@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
 Event = tuple[Any, ...]
 
 
-def work(folder: Path, told: int, tells: int) -> int:
+def work(folder: Path, told: int, tells: int, requests: int) -> int:
     """A worker reads what it does from a file, like the code of an application."""
     # A pipe instead of an Event: a signal just before Event.wait() would not end the wait.
     stopped, stop = os.pipe()

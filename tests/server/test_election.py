@@ -7,7 +7,7 @@ from carboy.server.processes.generations import Member, State
 
 
 class Link:
-    """What is told to a worker."""
+    """Keeps what is told to a worker."""
 
     def __init__(self) -> None:
         self.told: list[bool] = []

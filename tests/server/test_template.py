@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
 PACKAGE = "package_for_templates"
 
 
-def work(told: int, tells: int) -> int:
+def work(told: int, tells: int, requests: int) -> int:
     """Write whether the package is imported, wait for an exit code, and end with it."""
     os.write(tells, b"imported" if PACKAGE in sys.modules else b"not imported")
     return int(json.loads(os.read(told, 100) or b'{"code": 0}')["code"])

@@ -52,7 +52,7 @@ class ShownJob:
 
 
 class _Elected:
-    """What begins and ends when this process is elected, and when it no longer is."""
+    """Two functions: one for when this process is elected, one for when it no longer is."""
 
     def __init__(self, begin: Callable[[], object], end: Callable[[], object]) -> None:
         self.begin, self.end = begin, end

@@ -294,14 +294,17 @@ def _reload(plan: Plan, commands: Commands) -> None:
     commands.restart()
 
 
-def crash_reports(plan: Plan) -> CrashReports:
-    """The reports of workers that crash, in the state folder."""
+def crash_reports(plan: Plan, forks: bool = True) -> CrashReports:
+    """The reports of workers that crash, in the state folder.
+
+    `forks`: processes of their own write them, which a process with threads cannot start.
+    """
     try:
         folder = (plan.state or state_folder()) / FOLDER
     except RuntimeError:  # this user has no home
         return CrashReports()
     keep = plan.settings.operation.crash_reports
-    return CrashReports(folder, keep, plan.application, str(project()))
+    return CrashReports(folder, keep, plan.application, str(project()), forks)
 
 
 def preload_of(worker: Worker) -> Preload:

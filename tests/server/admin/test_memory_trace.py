@@ -27,7 +27,7 @@ def found(result: dict[str, Any], text: str) -> dict[str, Any]:
     return dict(max(lines, key=lambda each: int(each["bytes"])))
 
 
-def test_what_is_held_and_what_has_grown_is_told_by_line() -> None:
+def test_the_memory_that_is_held_and_that_has_grown_is_shown_by_line() -> None:
     once: list[bytearray] = []
     leak: list[bytearray] = []
 
@@ -49,7 +49,7 @@ def test_what_is_held_and_what_has_grown_is_told_by_line() -> None:
     assert result["ended"] == "Enough." and result["grown"] < 300_000 < result["bytes"]
 
 
-def test_memory_that_a_library_allocates_is_told_with_the_line_of_the_application() -> None:
+def test_memory_that_a_library_allocates_is_shown_with_the_line_of_the_application() -> None:
     import json
 
     kept: list[Any] = []

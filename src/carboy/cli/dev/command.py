@@ -21,6 +21,7 @@ from carboy.cli.completion import complete
 from carboy.cli.config import Environment
 from carboy.cli.dev import portable
 from carboy.cli.dev.file_changes import FileChangeHandler
+from carboy.cli.dev.operating import admin_of
 from carboy.cli.dev.port import listen
 from carboy.cli.dev.serving import development_settings, serving_options
 from carboy.cli.dev.terminal import Terminal
@@ -45,6 +46,7 @@ from carboy.server.bind import BindError
 from carboy.server.processes.development import DevelopmentSupervisor
 from carboy.server.processes.plan import Plan
 from carboy.server.processes.template import Templates
+from carboy.server.serve import crash_reports
 from carboy.server.setting import CHANNELS
 from carboy.server.settings import Settings
 
@@ -157,6 +159,7 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
         run = f"{os.getpid()}-{time.time_ns()}"
         plan = Plan(
             addresses=(address,),
+            application=shown(name, options["mount"]),
             settings=settings,
             access_log_format="pretty",
             access_log_skip="/__carboy__/",  # requests of the tools, not of the application
@@ -252,7 +255,10 @@ def keep(worker: DevelopmentWorker, options: dict[str, Any], trust: Sequence[str
     except OSError as problem:
         raise click.ClickException(f"{problem} Use --no-warm.") from None
     handler = _handler(worker.name, worker.sockets, worker.environment, options, trust)
-    supervisor = DevelopmentSupervisor(templates, handler.terminal, Path.cwd(), GRACEFUL)
+    supervisor = DevelopmentSupervisor(
+        templates, handler.terminal, Path.cwd(), GRACEFUL, admin_of(worker.plan, worker.sockets),
+        crash_reports(worker.plan, forks=False),
+    )  # fmt: skip
     handler.supervisor = supervisor
     if options["reload"]:
         handler.changes.start()

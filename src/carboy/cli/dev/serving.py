@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from carboy.cli.options import tuning
-from carboy.server.metrics.settings import MetricsSettings
 from carboy.server.settings import GROUPS, Settings, names_of_settings, with_values
 from carboy.server.trust import UNTOUCHED
 
@@ -29,7 +28,6 @@ def development_settings(options: dict[str, Any], graceful: float) -> Settings:
         graceful_timeout=graceful,
         idle_grace=0.0,
         trust=UNTOUCHED,
-        metrics=MetricsSettings(metrics=False),  # there is no admin server
     )
     names = [name for group, name, _ in names_of_settings() if group in SERVED]
     given = {name: options[name] for name in names if options.get(name) is not None}

@@ -17,7 +17,8 @@ from carboy.cli.mounts import Mounted, load
 from carboy.dev.hints import hints
 from carboy.dev.live import Broadcaster, Failure
 from carboy.gateway import Mounts
-from carboy.server.processes import preloading
+from carboy.server.in_flight import InFlight
+from carboy.server.processes import preloading, stacks
 from carboy.server.processes.link import SupervisorLink
 from carboy.server.processes.messages import Message
 from carboy.server.processes.plan import Plan
@@ -41,10 +42,12 @@ class DevelopmentWorker:
     _broken: str = ""  # why an error is served instead of the application
     _reported: int = 0
 
-    def __call__(self, told: int, tells: int) -> int:
+    def __call__(self, told: int, tells: int, requests: int) -> int:
         self._enter()
         self.environment.restore()
-        link = SupervisorLink(told, tells)
+        link = SupervisorLink(told, tells, in_flight=InFlight(fd=requests))
+        os.close(requests)
+        stacks.write_to(tells)
         link.listen, link.report = self._on_message, self._report
         order = link.receive()
         if order is None:

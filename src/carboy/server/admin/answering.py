@@ -29,6 +29,7 @@ from carboy.server.engine import Engine
 from carboy.server.metrics.worker import WorkerMetrics
 from carboy.server.processes.messages import Message, TooLarge
 from carboy.server.readiness import Readiness
+from carboy.server.scoreboard import Figure
 
 log = logging.getLogger("carboy.error")
 
@@ -114,6 +115,7 @@ def status(engine: Engine) -> dict[str, Any]:
         "threads_busy": crew.away + len(crew.current.slot),
         "threads_of_process": threading.active_count(),
         "connections": len(engine.connections),
+        "busy": int(engine.row.cells[Figure.BUSY]),
         "python": platform.python_version(),
         "collections": [each["collections"] for each in gc.get_stats()],
     }

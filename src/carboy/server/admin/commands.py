@@ -33,6 +33,8 @@ def scale(call: Call, operations: Operations) -> Reply:
         raise Refused(400, f"workers must be a number from 1 to {MOST_WORKERS}, not {count!r}.")
     if not about.supervised:
         raise Refused(501, "This server has no supervisor, and always one worker.")
+    if about.development:
+        raise Refused(501, "`carboy dev` always has one worker.")
     if about.stopping:
         raise Refused(409, "The server is stopping.")
     operations.scale(count)
@@ -50,6 +52,8 @@ def drain(call: Call, operations: Operations) -> Reply:
     facts = {each.pid: each for each in operations.workers()}
     if not about.supervised:
         raise Refused(501, "This server has no supervisor. Stop it with SIGTERM instead.")
+    if about.development:
+        raise Refused(501, "`carboy dev` always has one worker. Use `carboy reload` instead.")
     if type(worker) is not int or worker not in facts:
         known = ", ".join(map(str, sorted(facts))) or "none"
         raise Refused(404, f"There is no worker {worker}. The workers are {known}.")

@@ -39,7 +39,7 @@ OURS = (tracemalloc.__file__, __file__)
 
 
 def trace(call: Call, operations: Operations) -> Steps:
-    """What one worker has allocated meanwhile and still holds, by line."""
+    """The memory that one worker has allocated meanwhile and still holds, by line."""
     asked = asked_workers(call, operations)
     seconds = call.number("seconds", SECONDS, LONGEST)
     if seconds <= 0:
@@ -130,7 +130,7 @@ def _wait(until: float, over: Callable[[], str]) -> str:
 
 
 def _snapshot() -> Iterable[tracemalloc.Trace]:
-    """What is held now; garbage that the collector would find does not count."""
+    """The memory that is held now, without garbage that the collector finds."""
     gc.collect()
     return tracemalloc.take_snapshot().traces
 

@@ -33,6 +33,7 @@ class About:
     reloads: int  # since the start
     failed_reloads: int  # of these: the new code could not be loaded
     threads: int  # of each worker
+    development: bool  # `carboy dev`, which has one worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Served:
     application: str = ""
     addresses: tuple[str, ...] = ()
     threads: int = 0
+    development: bool = False
 
     def about(
         self, *, started: float, supervised: bool, target: int = 1, stopping: bool = False,
@@ -54,7 +56,7 @@ class Served:
             pid=os.getpid(), threads=self.threads, started=started, supervised=supervised,
             target=target, stopping=stopping, reloading=reloading, ever_ready=ever_ready,
             reloads=reloads, failed_reloads=failed_reloads,
-            draining=draining,
+            draining=draining, development=self.development,
         )  # fmt: skip
 
 

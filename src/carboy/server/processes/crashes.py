@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from carboy.server.crashes import folder as files
 from carboy.server.crashes import writer
 from carboy.server.crashes.report import End, Evidence, Reason, evidence, report
 from carboy.server.logs.error_log import ERROR_LOGGER
@@ -36,12 +37,18 @@ class CrashReports:
     """Writes reports to `folder` and keeps `keep` of them; none if that is 0 or there is none."""
 
     def __init__(
-        self, folder: Path | None = None, keep: int = 0, application: str = "", project: str = ""
+        self,
+        folder: Path | None = None,
+        keep: int = 0,
+        application: str = "",
+        project: str = "",
+        forks: bool = True,
     ) -> None:
         self.writers: set[int] = set()  # processes, of which the supervisor learns the end
         self.handled: Iterable[signal.Signals] = ()
         self._folder = folder if keep else None
         self._keep = keep
+        self._forks = forks  # False: this process has threads, and may wait for a disk
         self._application = application
         self._project = project
         self._stuck: dict[int, str] = {}
@@ -86,6 +93,10 @@ class CrashReports:
             return
         found = report(end, self._application, self._project)
         content = json.dumps(found, indent=2).encode() + b"\n"
+        if not self._forks:
+            files.write(self._folder, found["id"], content, self._keep)
+            self._logged = False
+            return
         pid = writer.start(self._folder, found["id"], content, self._keep, self.handled)
         self.writers.add(pid)
 

@@ -9,6 +9,7 @@ The listening sockets stay open in between, so a client waits for the new worker
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from carboy.server import signals
+from carboy.server.admin.supervised import SupervisorAdmin
+from carboy.server.processes.crashes import CrashReports
 from carboy.server.processes.generations import Do, Generations, Member
 from carboy.server.processes.health import Health
 from carboy.server.processes.link import WorkerLink
@@ -25,6 +28,8 @@ from carboy.server.processes.supervisor import Supervisor
 from carboy.server.processes.template import TemplateLost, Templates
 
 QUEUED = 0  # in the inbox, beside the numbers of signals: a call is in the queue
+FAULT = re.compile(r"^Current thread .*?(?:\n\n|\Z)", re.MULTILINE | re.DOTALL)
+MOST_CALLS = 8  # of the thread that has failed
 YOUNG = 1.0  # seconds; a worker that ends this soon after it began to serve would end again
 
 
@@ -63,10 +68,18 @@ class DevelopmentSupervisor(Supervisor):
     HANDLED = (*signals.STOP, *signals.named("SIGQUIT", "SIGHUP", "SIGCHLD", "SIGUSR1", "SIGUSR2"))
 
     def __init__(
-        self, templates: Templates, reporter: Reporter, folder: Path, graceful_timeout: float = 5.0
+        self,
+        templates: Templates,
+        reporter: Reporter,
+        folder: Path,
+        graceful_timeout: float = 5.0,
+        admin: SupervisorAdmin | None = None,
+        crash_reports: CrashReports | None = None,
     ) -> None:
         generations = Generations(1, graceful_timeout, overlap=False)
-        super().__init__(templates, generations, Health(0.0, 0))
+        super().__init__(
+            templates, generations, Health(0.0, 0), admin=admin, crash_reports=crash_reports
+        )
         self.templates = templates
         self.reporter = reporter
         self.folder = folder
@@ -177,12 +190,22 @@ class DevelopmentSupervisor(Supervisor):
             return
         now, start = time.monotonic(), self._starts[member.number]
         text = f"The application's process {how}"
+        did = calls_of_the_fault(link.take_stacks())
         self._next = Start(began=now, is_known=True)
         if failure:  # of its lifespan, or of something else that no error page was made for
             self._next.failure = failure
             self.reporter.ended(f"{failure.rstrip()}\nSave a file to start it again.")
         elif start.ready and now - start.ready > YOUNG:
-            self.reporter.ended(f"{text}; another one takes its place.")
+            self.reporter.ended(f"{text}; another one takes its place.{did}")
         else:
             self._next.failure = text + "."
-            self.reporter.ended(f"{text}. Save a file to start it again.")
+            self.reporter.ended(f"{text}. Save a file to start it again.{did}")
+
+
+def calls_of_the_fault(stacks: str) -> str:
+    """The calls of the thread that has failed, from the stacks of all; "" without them."""
+    found = FAULT.search(stacks)
+    if found is None:
+        return ""
+    calls = found[0].rstrip().splitlines()[: 1 + MOST_CALLS]
+    return "\n" + "\n".join([*calls, "`carboy crashes 1` shows the stacks of all threads."])

@@ -173,6 +173,13 @@ class WorkerLink:
         os.close(self._writer)
         return SupervisorLink(self.told, self.tells, self.row, self.in_flight, self._beat)
 
+    def share_requests(self) -> int:
+        """A descriptor of memory for the requests, for a worker that is not forked from here."""
+        memory = InFlight.shared_memory()
+        self.in_flight.close()
+        self.in_flight = InFlight(fd=memory)
+        return memory
+
     def handed_over(self) -> None:
         """Close the worker's end, which the worker has now."""
         os.close(self.told)

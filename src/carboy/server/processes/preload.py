@@ -23,7 +23,6 @@ from enum import Enum
 from typing import NoReturn
 
 from carboy.server import signals
-from carboy.server.in_flight import InFlight
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.processes import child, stacks
 from carboy.server.processes.application_template import LONGEST, ApplicationTemplate, Preloads
@@ -312,10 +311,8 @@ class Preload(Children):
         current = self._current
         if current is None:
             raise OSError("The template process has ended.")
-        memory = InFlight.shared_memory()
+        memory = link.share_requests()
         try:
-            link.in_flight.close()
-            link.in_flight = InFlight(fd=memory)
             row = self._scoreboard.index(link.row)
             message = json.dumps({"row": row}).encode()
             socket.send_fds(current.commands, [message], (link.told, link.tells, memory))

@@ -29,9 +29,9 @@ from carboy.server.processes.link import WorkerLink
 from carboy.server.processes.start_methods import Children, Ended
 from carboy.server.signals import named, noted
 
-# Called in a worker with two descriptors: what the supervisor tells it, and what it tells the
-# supervisor. Returns the exit code.
-Work = Callable[[int, int], int]
+# Called in a worker with three descriptors: what the supervisor tells it, what it tells the
+# supervisor, and shared memory for its requests. Returns the exit code.
+Work = Callable[[int, int, int], int]
 LONGEST = 1 << 20  # bytes of a message: names of a few thousand modules
 HANDLED = named("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
 
@@ -60,7 +60,7 @@ class TemplateProcess:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         while True:
             try:
-                message, fds, _, _ = socket.recv_fds(self.commands, LONGEST, 2)
+                message, fds, _, _ = socket.recv_fds(self.commands, LONGEST, 3)
             except ConnectionResetError:  # a reply was not read, because the supervisor is ending
                 return 0
             if not message:
@@ -185,12 +185,16 @@ class Templates(Children):
         return bool(template and template.fit and not self._imports)
 
     def start(self, link: WorkerLink, leave: Callable[[], object] | None = None) -> int:
-        fds = (link.told, link.tells)
+        memory = link.share_requests()
+        fds = (link.told, link.tells, memory)
         answer: dict[str, int] = {}
-        if self.is_preloaded and self._preloaded:
-            answer = self._preloaded.ask({"do": "worker"}, fds)
-        if not answer:
-            answer = self._first.ask({"do": "worker"}, fds)
+        try:
+            if self.is_preloaded and self._preloaded:
+                answer = self._preloaded.ask({"do": "worker"}, fds)
+            if not answer:
+                answer = self._first.ask({"do": "worker"}, fds)
+        finally:
+            os.close(memory)
         if not answer:
             raise TemplateLost
         if not answer["pid"]:

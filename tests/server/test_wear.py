@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carboy.server.machine import resident
-from carboy.server.processes.wear import MIB, REST, Seen, Wear
+from carboy.server.processes.wear import MIB, RESERVE, REST, Seen, Wear
 from carboy.server.worker_limits import WorkerLimits
 
 LIMIT = 1024 * MIB
@@ -78,6 +78,24 @@ def test_auto_is_a_share_of_the_container_for_each_worker() -> None:
     ours, _ = wear(max_memory="auto")
     assert ours.memory_allowed(1) == 0.75 * LIMIT
     assert ours.memory_allowed(4) == 0.75 * LIMIT / 4
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_auto_leaves_room_for_a_replacement_of_a_large_application(count: int) -> None:
+    ours, _ = wear(max_memory="auto")
+    loaded = 300 * MIB / count
+    allowed = ours.memory_allowed(count, loaded)
+    assert count * allowed + loaded + RESERVE <= LIMIT
+    seen = Seen(1, 1, 0, int(allowed) + MIB, int(loaded))
+    assert reason(ours, seen, count=count) == (1, "max_memory")
+
+
+def test_auto_does_not_replace_an_application_that_only_fits_once() -> None:
+    ours, said = wear(max_memory="auto")
+    loaded = int(0.45 * LIMIT)
+    assert reason(ours, Seen(1, REST + 1, 0, int(1.4 * loaded), loaded)) is None
+    assert said == []
+    assert ours.memory_allowed(1, LIMIT) == 0.75 * LIMIT
 
 
 def test_the_worker_that_exceeds_its_limit_most_is_first() -> None:

@@ -24,11 +24,15 @@ log = logging.getLogger(ERROR_LOGGER)
 
 LOOK = 0.5  # seconds between two looks at the workers
 JITTER = 0.1  # of --max-lifetime: the largest part of it that is added
-# Of the memory of the container, for all workers together. The rest is for a replacement, which
-# needs memory before the old worker ends, and for the supervisor.
+# With "auto", the largest part of the memory of the container that all workers together may use.
+# The rest is for a replacement, which needs memory before the old worker ends: as much as a worker
+# had when it had loaded the application, and RESERVE. Where two workers do not fit, a worker may
+# still grow by half, because it would be replaced again and again.
 SHARE = 0.75
+GROWTH = 1.5
 REST = 60.0  # seconds before a worker is replaced that was too large from the start
 MIB = 1024 * 1024
+RESERVE = 48 * MIB  # for the supervisor, and for what the old worker still grows
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +123,18 @@ class Wear:
     def due(self, workers: Iterable[Seen], count: int) -> Worn | None:
         """The worker to replace now, the most worn first. `count` workers are wanted."""
         seen = list(workers)
-        allowed = self.memory_allowed(count)
+        allowed = self.memory_allowed(count, max((each.loaded for each in seen), default=0))
         numbers = {each.number for each in seen}
         self._known = {n: limit for n, limit in self._known.items() if n in numbers}
         found = [(over, worn) for each in seen for over, worn in self._over(each, allowed)]
         return max(found, key=lambda pair: pair[0])[1] if found else None
 
-    def memory_allowed(self, count: int) -> float:
-        """Bytes that each of `count` workers may use."""
+    def memory_allowed(self, count: int, loaded: float = 0) -> float:
+        """Bytes that each of `count` workers may use. A new one needs `loaded`."""
         if self._limits.max_memory == AUTO:
-            return SHARE * self._memory_limit() / max(1, count)
+            count, limit = max(1, count), self._memory_limit()
+            beside_another = (limit - RESERVE - loaded) / count
+            return min(SHARE * limit / count, max(beside_another, GROWTH * loaded))
         return self._limits.memory_bytes() or float("inf")
 
     def _over(self, seen: Seen, allowed: float) -> list[tuple[float, Worn]]:

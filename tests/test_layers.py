@@ -35,7 +35,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # An application declares limits, a server enforces them, and both know the exception.
     # It notes in the current request that it waits for a service.
     "time_limits": ("carboy.request_identity",),
-    "user_sockets": (),
+    "unix_path": (),
+    "user_sockets": ("carboy.unix_path",),
     "trace_context": (),
     "uuid7": (),
     "werkzeug_log": (),
@@ -43,7 +44,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # Cython files; a test below holds what they import.
     "_speedups": (),
     "protocol": ("carboy.grammar", "carboy.origins", "carboy.speedups"),
-    "net": ("carboy.thread_frames",),
+    "net": ("carboy.thread_frames", "carboy.unix_path"),
     # It orders the certificates of a server, reads their fields and knows nothing of requests.
     "acme": ("carboy.net",),
     # Last-Modified of static files is a date.
@@ -65,6 +66,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.sizes",  # --max-memory is a size or "auto"
         "carboy.thread_frames",
         "carboy.time_limits",
+        "carboy.unix_path",
         "carboy.user_sockets",
         # The ids of requests, which both columns make and log.
         "carboy.log_fields",

@@ -17,9 +17,9 @@ from pathlib import Path
 ROOMS = (
     "grammar", "origins", "dates", "engine_url", "file_wrapper", "lazy", "request_identity",
     "log_fields", "sizes", "speedups", "thread_frames", "time_limits", "trace_context",
-    "user_sockets", "uuid7", "werkzeug_log", "relay", "protocol", "net", "acme", "gateway",
-    "server", "_speedups", "http", "routing", "app", "shared", "realtime", "middleware", "dev",
-    "serving", "testing", "cli", "compat",
+    "unix_path", "user_sockets", "uuid7", "werkzeug_log", "relay", "protocol", "net", "acme",
+    "gateway", "server", "_speedups", "http", "routing", "app", "shared", "realtime", "middleware",
+    "dev", "serving", "testing", "cli", "compat",
 )  # fmt: skip
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 ASSIGNING = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Call)

@@ -15,6 +15,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from carboy.unix_path import check_length
+
 ASK = 2.0  # seconds for a server to accept a connection
 
 
@@ -103,6 +105,7 @@ def listen(path: str) -> socket.socket:
 
     A socket file that a server has left behind is replaced; one that is in use is not.
     """
+    check_length(path)
     if answers(path):
         raise SocketInUse(f"Another server uses the socket {path}.")
     try:
@@ -126,6 +129,7 @@ def listen(path: str) -> socket.socket:
 
 def connect(path: str, timeout: float | None) -> socket.socket:
     """A connection to the socket at `path`. Raises OSError."""
+    check_length(path)
     sock = socket.socket(socket.AF_UNIX)
     try:
         sock.settimeout(timeout)

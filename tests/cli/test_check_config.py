@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -12,6 +13,9 @@ import pytest
 
 from carboy.cli.configuration import places
 from carboy.net.listener import listen_tcp, listen_unix
+from carboy.server.admin.place import TOKEN
+from carboy.server.admin.settings import AdminSettings
+from carboy.server.bind import Address, parse_bind
 from certificates import Authority
 from running import Running
 
@@ -131,7 +135,7 @@ def test_a_file_that_is_not_a_socket_is_a_problem(folder: Path) -> None:
 def test_a_path_that_is_too_long_for_a_socket_is_a_problem(folder: Path) -> None:
     code, found = check(folder, "--bind", f"unix:{'x' * 120}")
     assert code == 1
-    assert "more than 107 bytes" in texts(found)
+    assert "the path of a unix socket may have 107. Use a shorter path." in texts(found)
 
 
 def test_a_running_server_of_the_same_folder_is_a_notice(folder: Path) -> None:
@@ -211,6 +215,79 @@ def test_files_have_to_be_writable(tmp_path: Path) -> None:
     (tmp_path / "log").touch(mode=0o444)
     found = places.check_files({"access_log_file": str(tmp_path / "log")})
     assert ["cannot be written" in each.text for each in found] == [True]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+def test_a_user_without_an_entry_needs_a_group() -> None:
+    found = places.check_names({"user": "47110815"})
+    assert [each.about for each in found] == ["user"]
+    assert not list(places.check_names({"user": "47110815", "group": "0"}))
+
+
+def test_the_places_of_the_admin_server_are_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TOKEN, "x" * 32)
+    with listen_tcp("127.0.0.1", 0) as taken:
+        wanted = (f"127.0.0.1:{taken.getsockname()[1]}", "127.0.0.1:0", str(tmp_path / "no/admin"))
+        found = [each.text for each in places.check_admin(AdminSettings(admin=wanted))]
+    assert len(found) == 2 and "is in use by" in found[0]
+    assert found[1].endswith("No such file or directory. Choose another one.")
+    monkeypatch.setenv(TOKEN, "weak")
+    (weak,) = places.check_admin(AdminSettings(admin=("127.0.0.1:0",)))
+    assert "must have at least 16 visible ASCII characters" in weak.text
+
+
+def test_an_admin_path_that_is_too_long_is_a_problem() -> None:
+    (found,) = places.check_admin(AdminSettings(admin=("/" + "x" * 107,)))
+    assert found.text.endswith("The path has 108 bytes, and the path of a unix socket may have"
+                               " 107. Use a shorter path.")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("binds", "admin", "conflicts"),
+    [
+        (("127.0.0.1:80", "[::1]:80"), (), 0),
+        (("127.0.0.1:0", "127.0.0.1:0"), (), 0),
+        (("127.0.0.1:80", ":80"), (), 1),
+        (("unix:/a", "unix:/a"), ("/a",), 3),
+        (("127.0.0.1:80",), ("127.0.0.1:80",), 1),
+        (("127.0.0.1:80",), ("127.0.0.1:81", "none.sock/x"), 0),
+    ],
+)
+def test_a_place_that_is_used_twice_is_a_problem(
+    binds: tuple[str, ...], admin: tuple[str, ...], conflicts: int
+) -> None:
+    addresses = [parse_bind(each) for each in binds]
+    found = list(places.check_conflicts(addresses, AdminSettings(admin=admin)))
+    assert len(found) == conflicts
+
+
+def test_a_port_that_only_root_may_use_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(host: str, port: int) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(places, "probe_tcp", refuse)
+    (found,) = places.check_addresses([Address("127.0.0.1", 80)], places.SocketFile())
+    assert found.text.startswith("This user is not allowed to listen on port 80.")
+
+
+def test_a_process_id_file_of_a_server_that_runs_is_a_problem(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    file.write_text(f"{os.getppid()}\n")
+    (found,) = places.check_files({"pid_file": str(file), "crash_reports": 0})
+    assert found.is_error and "A server is running already" in found.text
+
+
+def test_a_state_folder_that_cannot_be_made_is_a_problem_if_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    (found,) = places.check_files({"state": str(tmp_path / "file" / "state")})
+    assert found.about == "state" and found.is_error
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "file"))
+    (notice,) = places.check_files({})
+    assert not notice.is_error and "there are no crash reports" in notice.text
 
 
 def test_json_requires_an_action(folder: Path) -> None:

@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 
 from carboy.net.poller import is_ready
+from carboy.unix_path import check_length
 
 BACKLOG = 2048
 # TCP keep-alive: a client whose machine or network is gone cannot close its connection. The kernel
@@ -194,8 +195,9 @@ def listen_unix(
     """A listening unix socket at `path`, with permission bits `mode` and the number of a `group`.
 
     Replaces the socket file of a server that is gone. Raises AddressInUse if a server answers
-    there, and FileExistsError for a file that is not a socket.
+    there, FileExistsError for a file that is not a socket, and PathTooLong.
     """
+    check_length(path)
     _clear_stale(path)
     sock = Listener(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

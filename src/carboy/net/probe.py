@@ -13,8 +13,8 @@ import stat
 from pathlib import Path
 
 from carboy.net.listener import AddressInUse, holder_of_path, holder_of_port, resolve
+from carboy.unix_path import check_length
 
-LONGEST_PATH = 107  # bytes of sun_path, without the NUL (unix(7))
 LISTENING = 1 << 16  # the flag __SO_ACCEPTCON in /proc/net/unix
 SOCKETS = Path("/proc/net/unix")
 
@@ -37,8 +37,7 @@ def probe_tcp(host: str, port: int) -> None:
 
 def probe_unix(path: str) -> None:
     """Look at the file of a unix socket and its folder. Raises what `listen_unix` would raise."""
-    if len(os.fsencode(path)) > LONGEST_PATH:
-        raise OSError(errno.ENAMETOOLONG, f"the path has more than {LONGEST_PATH} bytes")
+    check_length(path)
     folder = Path(path).parent
     folder.stat()
     if not os.access(folder, os.W_OK | os.X_OK):

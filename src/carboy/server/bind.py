@@ -193,6 +193,8 @@ def trouble(address: Address, problem: OSError, file: SocketFile) -> str:
             f"This user is not allowed to give {address.path} to the group {file.group}. Add the"
             f" user to the group: usermod -aG {file.group} USER."
         )
+    if problem.errno == errno.ENAMETOOLONG and address.path is not None:
+        return f"Cannot listen on {address}. {problem.strerror}. Use a shorter path."
     if isinstance(problem, socket.gaierror):
         return f"The host name {address.host!r} is unknown: {problem.strerror}. Use an IP address."
     if problem.errno == errno.EADDRNOTAVAIL:

@@ -86,7 +86,8 @@ class Client:
                 " (SIGSTOP), or the machine is very busy."
             ) from None
         except (OSError, http.client.HTTPException) as problem:
-            reason = str(problem).rstrip(".") or type(problem).__name__
+            text = getattr(problem, "strerror", None) or str(problem)
+            reason = text.rstrip(".") or type(problem).__name__
             raise AdminError(f"The server at {self.place} cannot be asked: {reason}.") from None
         finally:
             connection.close()

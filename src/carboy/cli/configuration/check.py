@@ -18,7 +18,13 @@ import click
 from carboy.acme.settings import acme_settings
 from carboy.cli import config, mounts
 from carboy.cli.application import chosen_app, load_or_explain
-from carboy.cli.configuration.places import check_addresses, check_files, check_names
+from carboy.cli.configuration.places import (
+    check_addresses,
+    check_admin,
+    check_conflicts,
+    check_files,
+    check_names,
+)
 from carboy.cli.configuration.problems import Problem
 from carboy.cli.options import PROBLEMS
 from carboy.cli.process_options import hooks_module
@@ -59,6 +65,8 @@ def check_config(
     addresses, wrong = wanted_addresses(values)
     found += wrong
     found += check_addresses(addresses, SocketFile(values["socket_mode"], values["socket_group"]))
+    found += check_admin(settings.operation)
+    found += check_conflicts(addresses, settings.operation)
     found += check_files(values)
     found += check_names(values)
     found += check_commands(values)

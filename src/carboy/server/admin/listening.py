@@ -15,6 +15,7 @@ from carboy.server.admin.place import SUFFIX, TOKEN, Place
 from carboy.server.admin.settings import AdminSettings
 from carboy.server.admin.token import Token, token_for
 from carboy.server.bind import BindError
+from carboy.unix_path import PathTooLong
 
 log = logging.getLogger("carboy.error")
 
@@ -121,13 +122,20 @@ def _open(place: Place) -> AdminSocket:
         text = f"The address of --admin, {place}, is in use{by}. Choose another one."
         raise BindError(errno.EADDRINUSE, text) from None
     except OSError as problem:
-        reason = str(problem.strerror or problem).rstrip(".")
-        raise BindError(problem.errno, f"Cannot listen on --admin {place}: {reason}.") from None
+        raise BindError(problem.errno, trouble(place, problem)) from None
     try:
         return AdminSocket(listener, token_for(listener.getsockname()[1]))
     except (OSError, ValueError) as problem:
         listener.close()
         raise BindError(errno.EACCES, f"--admin {place} has no token: {problem}") from None
+
+
+def trouble(place: Place, problem: OSError) -> str:
+    """The message for an error of the system, other than an address in use."""
+    if isinstance(problem, PathTooLong):
+        return f"Cannot listen on --admin {place}. {problem.strerror}. Use a shorter path."
+    reason = str(problem.strerror or problem).rstrip(".")
+    return f"Cannot listen on --admin {place}: {reason}. Choose another one."
 
 
 def announce(sockets: list[AdminSocket]) -> None:

@@ -37,16 +37,23 @@ class Token:
 
 def token_for(port: int) -> Token:
     """The token of a server that listens at `port`. Raises OSError and ValueError."""
-    given = os.environ.get(TOKEN)
-    if given is not None:
-        if len(given) < SHORTEST or not given.isascii() or not given.isprintable() or " " in given:
-            raise ValueError(
-                f"{TOKEN} must have at least {SHORTEST} visible ASCII characters. Make one with"
-                " `openssl rand -hex 32`."
-            )
+    if given := check_token():
         return Token(given)
     file = token_file(port, user_sockets.folder())
     return Token(_kept(file) or _made(file), file)
+
+
+def check_token() -> str:
+    """The token that the user has chosen, "" for none. Raises ValueError if it is too weak."""
+    given = os.environ.get(TOKEN)
+    if given is None:
+        return ""
+    if len(given) < SHORTEST or not given.isascii() or not given.isprintable() or " " in given:
+        raise ValueError(
+            f"{TOKEN} must have at least {SHORTEST} visible ASCII characters. Make one with"
+            " `openssl rand -hex 32`."
+        )
+    return given
 
 
 def token_file(port: int, folder: Path) -> Path:

@@ -69,6 +69,10 @@ def test_a_replay_longer_than_the_buffer_is_not_a_slow_worker(tmp_path: Path) ->
         messages = [fields["o"] for fields, _ in worker.frames if "o" in fields]
         assert messages == list(range(2, COUNT + 3))
         assert relay.slow == 0
+        figures = relay.figures()
+        assert figures["messages"] == COUNT + 2
+        assert figures["history_bytes"] > (COUNT - 3) * SIZE
+        assert figures["connections"] == 2
         for peer in (publisher, worker):
             peer.sock.close()
         relay.close()

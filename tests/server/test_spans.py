@@ -21,7 +21,7 @@ import carboy
 from carboy.gateway import for_application
 from carboy.server import spans, tracing
 from carboy.server.observing import Observing
-from live_asgi import body, only_http, start
+from live_asgi import body, only_http, served_asgi, start
 from live_engine import Live, eventually, served
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -324,3 +324,39 @@ def test_a_provider_turns_tracing_on_and_an_option_turns_it_off(
     found, log = tracing.traced(gateway, None, Observing())
     assert isinstance(found, spans.TracingGateway) and isinstance(log, spans.SpanLog)
     assert tracing.traced(gateway, None, Observing(tracing="no")) == (gateway, None)
+
+
+@pytest.mark.parametrize("lane", ["direct", "asgi"])
+def test_a_provider_of_the_first_request_traces_later_requests(
+    lane: str, traces: Tracing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured: list[trace.Tracer] = []
+    monkeypatch.setattr(spans, "tracer", lambda: configured[0] if configured else None)
+
+    def configure() -> None:
+        if not configured:
+            configured.append(traces.provider.get_tracer("carboy"))
+
+    lazy = carboy.Carboy("lazy")
+
+    @lazy.get("/")
+    def view() -> str:
+        configure()
+        return "done"
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        configure()
+        await send(start())
+        await send(body(b"done"))
+
+    def traced_by_now() -> bool:
+        assert live.get(traceparent=PARENT).body == b"done"
+        return bool(traces.exporter.get_finished_spans())
+
+    with served_asgi(only_http(asgi)) if lane == "asgi" else served(lazy) as live:
+        assert live.get().body == b"done"
+        assert not traces.exporter.get_finished_spans()
+        eventually(traced_by_now)
+    span = traces.exporter.get_finished_spans()[0]
+    assert trace.format_trace_id(span.context.trace_id) == TRACE
+    assert span.attributes["http.response.status_code"] == 200

@@ -23,6 +23,7 @@ from carboy.realtime.local_engine import LocalEngine
 from carboy.realtime.options import options
 from carboy.relay import place
 from carboy.relay.client import RelayError
+from carboy.relay.counts import CLIENTS_SLOW, MESSAGES_SKIPPED, counts, nothing
 from carboy.relay.own import serve_in_thread
 
 AT_EXIT = 2.0  # seconds for each part of the hub to end with its process
@@ -81,10 +82,17 @@ def the_hub(app: Any) -> Hub:
                 raise EngineError(f"The relay of channels cannot be started: {problem}") from None
             _add_configured(app)
             _hub = Hub(engine, options())
+            _show(_hub)
             engine.start(_hub, rules)
             _hub.housekeeper.start()
             atexit.register(_stop, _hub)
         return _hub
+
+
+def _show(hub: Hub) -> None:
+    """Have the server show the figures of the hub."""
+    counts[CLIENTS_SLOW] = lambda: hub.slow
+    counts[MESSAGES_SKIPPED] = lambda: hub.skipped
 
 
 def _add_configured(app: Any) -> None:
@@ -104,6 +112,7 @@ def _forget() -> None:
     global _lock, _engine, _hub
     _lock = threading.RLock()
     _engine = _hub = None
+    counts.update(dict.fromkeys(counts, nothing))
 
 
 if hasattr(os, "register_at_fork"):

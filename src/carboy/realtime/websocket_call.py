@@ -66,7 +66,7 @@ class HandlerCall:
         self._resume: Callable[..., Any] = _nothing
         self.link = link
         link.handshake_fields = lambda: handshake_fields(self._app, self._ctx)
-        link.too_many = _too_many
+        link.too_many = self._too_many
 
     def later(self, origin: Any, resume: Callable[..., Any]) -> Answer:
         """Have the server go on with other requests. `resume` runs the rest of the cycle."""
@@ -90,7 +90,11 @@ class HandlerCall:
         self._threads.submit(self._run, self._no_thread)
 
     def _no_thread(self) -> None:
-        self._context.run(self.end, None, _too_many())
+        self._context.run(self.end, None, self._too_many())
+
+    def _too_many(self) -> BaseException:
+        self._exchange.refusal = "websocket_threads"  # for the metrics
+        return _too_many()
 
     # --- a plain function, on a thread
 

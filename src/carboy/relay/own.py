@@ -15,6 +15,13 @@ from carboy.relay.socket_file import INTERVAL
 
 log = logging.getLogger("carboy.error")
 
+_servers: list[RelayServer] = []  # of this process, on threads
+
+
+def figures() -> dict[str, int]:
+    """Those of the relay of this process; empty without one."""
+    return _servers[-1].figures() if _servers else {}
+
 
 def open_relay(
     chosen: str | None, history: int, seconds: float, memory: int, buffer: int, largest: int
@@ -31,6 +38,7 @@ def serve_in_thread(
     """Serve a relay until the process ends; returns the path of its socket."""
     relay, path = open_relay(chosen, history, seconds, memory, buffer, largest)
     process = os.getpid()
+    _servers.append(relay)
 
     def run() -> None:
         while True:

@@ -59,6 +59,7 @@ from carboy.server.stopping import STUCK, Stopping
 from carboy.server.streams import Streams
 from carboy.server.switch_interval import switch_interval
 from carboy.server.time_limits import TimeLimits
+from carboy.server.tracing import LateTracing
 
 log = logging.getLogger("carboy.error")
 clock = time.monotonic
@@ -75,10 +76,9 @@ class Engine:
     """Serves `gateway` on `listeners` until stopped.
 
     `access` gets one record for each request that is answered or refused (AccessRecord).
-    `processes` says that other processes serve the application too; `wrap` makes TLS streams
-    of accepted sockets; `row` has the figures that other processes read, `shown` the running
-    requests. `trace` is called on a thread before it begins a unit of work: a turn of the leader
-    (`Engine._turn`), or a request in the crew (`Runner.run`).
+    `processes`: other processes serve the application too; `wrap` makes TLS streams of sockets;
+    `row` has the figures that other processes read, `shown` the running requests. `trace` is
+    called on a thread before a turn (`Engine._turn`) or a request in the crew (`Runner.run`).
     """
 
     def __init__(
@@ -129,6 +129,10 @@ class Engine:
             self._dispatcher.keep_all()
         self.limits = TimeLimits(self)
         self.use(self.limits.guard(gateway))
+        self._parts = (
+            self.streams, self.channels, self.pipes, self.accepting, self.limits,
+            LateTracing(self, settings.observing),
+        )  # fmt: skip
 
     def _use_threads(self, gateway: Gateway, trace: Callable[[], object] | None) -> None:
         settings, responder, times = self.settings, self.responder, self.dispatch_times
@@ -153,15 +157,11 @@ class Engine:
         self._prepare = gateway.prepare
         self._gateway_turn: Callable[[], None] | None = getattr(gateway, "turn", None)
         self._single_threaded = self.crew.single_threaded
-        self._read_size = self.settings.read_size
-        self._cells = self.row.cells
+        self._read_size, self._cells = self.settings.read_size, self.row.cells
         self._queue = self.scheduler.queue
-        self._for_leader = self._queue.for_leader
-        self._deferred = self._keep_alive.deferred
-        self._due = self.channels.due
-        self._opened = self.channels.opened
-        self._resumed = self.channels.resumed
-        self._dispatch = self._dispatcher.dispatch
+        self._for_leader, self._deferred = self._queue.for_leader, self._keep_alive.deferred
+        self._due, self._opened = self.channels.due, self.channels.opened
+        self._resumed, self._dispatch = self.channels.resumed, self._dispatcher.dispatch
         self._ready, self._made = self._dispatcher.ready, self._dispatcher.made
         self._left = (
             self._ready, self._deferred, self._for_leader, self._due, self._resumed, self._opened,
@@ -338,7 +338,7 @@ class Engine:
         pace = self.deadlines if self.stopping.asked is None else self.stopping
         self._next_tick = now + pace.pause
         self._closing.expire(exceeded, self.channels.refuse_slow, now)
-        for part in (self.streams, self.channels, self.pipes, self.accepting, self.limits):
+        for part in self._parts:
             part.tick(now)
         self.crew.start_watcher()
         self.scheduler.tick(now, self.stopping.with_thread)

@@ -161,6 +161,8 @@ def refuse(
 ) -> None:
     """Answer a handshake: the application may not have the socket."""
     exchange.connection.machine.close_after_response()
+    if status == UNAVAILABLE:
+        exchange.refusal = "websocket_threads"
     exchange.responder.send_whole(exchange, status, headers, text)
     exchange.socket_taken = exchange.socket_refused = True
 

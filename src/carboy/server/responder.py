@@ -100,6 +100,12 @@ class Responder:
         # a complete response only has to be sent
         self.plain = (access is None or self.count is not None) and not self.extra.varies
 
+    def report_to(self, access: Access | None) -> None:
+        """Hand each record to `access` from now on."""
+        self.access = access
+        self.count = None
+        self.plain = False
+
     def stop(self) -> None:
         """From now on every response is the last of its connection."""
         self.stopping = True

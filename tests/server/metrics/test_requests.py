@@ -155,3 +155,19 @@ def test_nothing_is_lost_while_threads_count_and_another_takes() -> None:
     assert total == rounds * threads
     counted.take()
     assert counted._threads == []  # the tables of threads that have ended are gone
+
+
+def test_a_request_over_its_time_limit_has_not_waited_for_a_thread() -> None:
+    counted = counts()
+    counted(record(status=503, refusal="timeout", seconds=2.0))
+    counted(record(status=503, refusal="timeout", queued_at=1.0, began=1.5, seconds=2.0))
+    found = counted.take()
+    assert found["refused"] == {"timeout": 2}
+    assert found["queue"] == [0.5, 0, 1, 0]
+
+
+def test_the_log_gets_the_route_that_was_found() -> None:
+    logged: list[Any] = []
+    counted = counts(log=logged.append)
+    counted(record(route="/users/<int:id>"))
+    assert logged[0][7].rule == "/users/<int:id>"

@@ -38,6 +38,12 @@ def upload():
     from carboy import request
     return str(len(request.data))
 
+@app.get("/publish")
+def send():
+    from carboy import publish
+    publish("room", "hello")
+    return "sent"
+
 @app.get("/kill")
 def kill():
     os.kill(os.getpid(), 9)
@@ -110,7 +116,15 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Any:
         for number in range(20):
             assert shop.server.get(f"/users/{number}")[0] == 200
         assert shop.server.get("/missing")[0] == 404
+        assert shop.server.get("/publish")[0] == 200
         yield shop
+
+
+def test_the_messages_of_channels_are_counted(shop: Shop) -> None:
+    found = shop.samples()
+    assert found["carboy_channel_messages_total"] == 1
+    assert found["carboy_channel_connections"] >= 1
+    assert found["carboy_channel_unsent_bytes"] == 0
 
 
 def test_the_requests_of_all_workers_are_added_up_by_route(shop: Shop) -> None:

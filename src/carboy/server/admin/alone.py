@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from carboy.net.threads import NoThread, start_thread
+from carboy.relay import own
 from carboy.server.admin.answering import Answering
 from carboy.server.admin.listening import AdminSocket, announce, close_all
 from carboy.server.admin.operations import About, Served, WorkerFacts
@@ -61,6 +62,9 @@ class AloneOperations:
             started=self._started, supervised=False, stopping=stopping,
             draining=self._readiness.draining,
         )  # fmt: skip
+
+    def channels(self) -> Mapping[str, int]:
+        return own.figures()
 
     def workers(self) -> list[WorkerFacts]:
         engine = self._engine

@@ -48,7 +48,8 @@ class Answering:
 
     def __init__(self) -> None:
         self._known: dict[str, _Known] = {}
-        self.cancelled: set[int] = set()  # numbers of questions whose client has gone
+        # Questions on threads of their own, by number; set: the client has gone.
+        self._running: dict[int, threading.Event] = {}
 
     def add(self, name: str, question: Question, takes_long: bool = False) -> None:
         """Answer questions of this name; `takes_long`: on a thread of its own."""
@@ -58,18 +59,23 @@ class Answering:
         """Answer a question now, or have it answered. Never raises."""
         name, number = message["ask"], message["id"]
         if name == "cancel":
-            self.cancelled.add(message["cancel"])
+            # The answer may be on its way already; then there is nothing to end.
+            running = self._running.get(message["cancel"])
+            if running is not None:
+                running.set()
             return
         known = self._known.get(name)
         if known is None:
             send({"answer": number, "failure": f"This worker does not know {name!r}."})
         elif known.takes_long:
+            self._running[number] = threading.Event()
             try:
                 threading.Thread(
                     target=self._answer, args=(known.question, message, send),
                     name="carboy-admin", daemon=True,
                 ).start()  # fmt: skip
             except (RuntimeError, MemoryError):
+                del self._running[number]
                 send({"answer": number, "failure": "No thread can be started."})
         else:
             self._answer(known.question, message, send)
@@ -84,7 +90,12 @@ class Answering:
             log.exception("A question of the admin server could not be answered.")
             send({"answer": number, "failure": f"{type(error).__name__}. See the log."})
         finally:
-            self.cancelled.discard(number)
+            self._running.pop(number, None)
+
+    def is_cancelled(self, number: int) -> bool:
+        """Whether the client of a question that is being answered has gone; from any thread."""
+        running = self._running.get(number)
+        return running is not None and running.is_set()
 
 
 def questions_of_a_worker(
@@ -99,8 +110,8 @@ def questions_of_a_worker(
     if metrics is not None:
         answering.add("metrics", metrics.answer, takes_long=True)
     answering.add("memory", memory.answer, takes_long=True)
-    answering.add("trace", Traces(engine, answering.cancelled).answer, takes_long=True)
-    answering.add("profile", Profiles(engine, answering.cancelled).answer, takes_long=True)
+    answering.add("trace", Traces(engine, answering.is_cancelled).answer, takes_long=True)
+    answering.add("profile", Profiles(engine, answering.is_cancelled).answer, takes_long=True)
     answering.add("ready", lambda message: readiness.reasons())
     return answering
 

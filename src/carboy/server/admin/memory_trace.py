@@ -17,7 +17,7 @@ import os
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,9 +72,9 @@ Place = tuple[str, int, str, int]
 class Traces:
     """The answers of a worker to the question `trace`."""
 
-    def __init__(self, engine: Engine, cancelled: Set[int]) -> None:
+    def __init__(self, engine: Engine, cancelled: Callable[[int], bool]) -> None:
         self._engine = engine
-        self._cancelled = cancelled  # numbers of questions whose client has gone
+        self._cancelled = cancelled  # whether the client of the question with this number has gone
         self._one = threading.Lock()  # held while a trace is taken
 
     def answer(self, message: Message) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class Traces:
 
     def _over(self, number: int) -> str:
         """Why the trace is to end now; "" if it is not."""
-        if number in self._cancelled:
+        if self._cancelled(number):
             return "The client has gone."
         return STOPS if self._engine.stopping.asked is not None else ""
 

@@ -12,7 +12,7 @@ GET /stacks.
 from __future__ import annotations
 
 import threading
-from collections.abc import Set
+from collections.abc import Callable
 from typing import Any
 
 from carboy.server.admin.call import Answer, Ask, Call, CannotAnswer, Refused, Reply, Steps
@@ -60,9 +60,9 @@ def _of(answer: Answer, written: dict[int, str]) -> dict[str, Any]:
 class Profiles:
     """The answers of a worker to the question `profile`."""
 
-    def __init__(self, engine: Engine, cancelled: Set[int]) -> None:
+    def __init__(self, engine: Engine, cancelled: Callable[[int], bool]) -> None:
         self._engine = engine
-        self._cancelled = cancelled  # numbers of questions whose client has gone
+        self._cancelled = cancelled  # whether the client of the question with this number has gone
         self._one = threading.Lock()  # held while a profile is taken
 
     def answer(self, message: Message) -> dict[str, Any]:
@@ -82,6 +82,6 @@ class Profiles:
 
     def _over(self, number: int) -> str:
         """Why the profile is to end now; "" if it is not."""
-        if number in self._cancelled:
+        if self._cancelled(number):
             return "The client has gone."
         return STOPS if self._engine.stopping.asked is not None else ""

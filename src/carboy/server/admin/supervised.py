@@ -44,6 +44,10 @@ class SupervisedOperations:
     def restarts(self) -> Mapping[str, int]:
         return self._supervisor.restarts
 
+    def channels(self) -> Mapping[str, int]:
+        relay = self._supervisor.relay
+        return {} if relay is None or relay.server is None else relay.server.figures()
+
     def about(self) -> About:
         generations = self._supervisor.generations
         return self._served.about(

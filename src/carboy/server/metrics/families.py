@@ -47,8 +47,7 @@ _ALL = (
     Metric("carboy_response_content_bytes", COUNTER, "bytes", ("route", "method"),
            "Content of responses, as it was sent."),
     Metric("carboy_requests_refused", COUNTER, "", ("reason",),
-           "Requests that the server refused itself: malformed, too large, too slow, or without a"
-           " thread in time."),
+           "Requests that the server answered with an error instead of the application."),
     # what a worker has now
     Metric("carboy_requests_in_flight", GAUGE, "", ("pid",),
            "Requests that run, wait for a thread, or are answered later."),
@@ -86,6 +85,22 @@ _ALL = (
            "Responses that the cache of --cache keeps."),
     Metric("carboy_static_memory_bytes", GAUGE, "bytes", ("pid",),
            "Contents of static files that are kept in memory."),
+    # channels
+    Metric("carboy_channel_messages", COUNTER, "", (), "Messages published to channels."),
+    Metric("carboy_channel_messages_discarded", COUNTER, "", (),
+           "Messages that left the history early, because it reached --channel-memory."),
+    Metric("carboy_channel_messages_skipped", COUNTER, "", (),
+           "Messages that clients did not get because they read too slowly."),
+    Metric("carboy_channel_clients_slow", COUNTER, "", (),
+           "Connections of clients that were closed because they read too slowly."),
+    Metric("carboy_channel_workers_slow", COUNTER, "", (),
+           "Connections between workers and the relay that were closed because a worker did not"
+           " read. It connects again."),
+    Metric("carboy_channel_history_bytes", GAUGE, "bytes", (), "Messages kept as history."),
+    Metric("carboy_channel_unsent_bytes", GAUGE, "bytes", (),
+           "Messages in the relay that workers have not taken yet."),
+    Metric("carboy_channel_connections", GAUGE, "", (),
+           "Connections to the relay, of workers and of programs that publish."),
     # the supervisor
     Metric("carboy_workers", GAUGE, "", ("state",),
            "Worker processes by state: starting, serving or stopping."),

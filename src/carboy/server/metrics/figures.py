@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from carboy.net import tls_counts, worker_loop
+from carboy.relay.counts import counts
 from carboy.server.connection import LATER, RUNNING, STREAMING
 from carboy.server.http2.pipe import with_streams
 from carboy.server.logs.channel import lost_lines
@@ -142,6 +143,8 @@ def counters(engine: Engine, gateway: Any, collections: Collections) -> Iterator
         yield "carboy_gc_collections", (("generation", generation),), number
     yield "carboy_gc_seconds", (), collections.seconds
     yield "carboy_log_lines_lost", (), lost_lines()
+    for name, count in list(counts.items()):
+        yield name, (), count()
     store = getattr(gateway, "store", None)
     if store is None or not hasattr(store, "figures"):
         return

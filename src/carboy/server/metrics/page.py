@@ -37,6 +37,8 @@ def own_figures(operations: Operations) -> Iterator[tuple[str, Any, float]]:
     for reason, count in sorted(operations.restarts.items()):
         yield "carboy_worker_restarts", (("reason", reason),), count
     yield "carboy_reloads", (), about.reloads
+    for name, value in operations.channels().items():
+        yield f"carboy_channel_{name}", (), value
     yield "carboy_start_time_seconds", (), about.started
     versions = (("version", described(about)["carboy"]), ("python", platform.python_version()))
     yield "carboy_build", versions, 1

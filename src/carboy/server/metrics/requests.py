@@ -104,6 +104,8 @@ class RequestCounts:
                 route = match[0].rule  # what exchange.route is for nearly every request
             else:
                 route = exchange.route
+                if self._log is not None and not exchange.mounted_at:
+                    exchange.rule = route  # for the log, which need not find it again
             cell = own.cells.get((route, head.method, status))
             if cell is None:
                 cell = self._new_cell(own, (route, head.method, status))
@@ -169,9 +171,10 @@ class RequestCounts:
     def _waited(self, own: ThreadCells, exchange: Any, seconds: float) -> None:
         if exchange.refusal:
             own.refused[exchange.refusal] = own.refused.get(exchange.refusal, 0) + 1
-            waited = seconds
-        else:
-            waited = max(0.0, exchange.began - exchange.queued_at)
+        if not exchange.queued_at:
+            return
+        # One that was refused while it waited has never begun.
+        waited = max(0.0, exchange.began - exchange.queued_at) if exchange.began else seconds
         own.queue[0] += waited
         own.queue[bisect_left(self.bounds, waited) + 1] += 1
 

@@ -104,7 +104,7 @@ class Supervisor:
         self._slow_stop_at = NEVER
         self._terminal = Terminal()
         self._errors: ErrorLog
-        self._relay = relay
+        self.relay = relay
         self._rollout = rollout or Rollout(generations)
         self._status = systemd.Status()
         self._crashes: list[Message] = []  # for the next worker that is ready
@@ -136,8 +136,8 @@ class Supervisor:
                     pass
             finally:
                 self._end_at_once()
-                if self._relay is not None:
-                    self._relay.stop()
+                if self.relay is not None:
+                    self.relay.stop()
                 self._admin.stop()
                 self._crash_reports.stop()
                 self._selector.close()
@@ -147,10 +147,10 @@ class Supervisor:
 
     def _start_servers(self) -> None:
         """Open the relay of channels, which workers find when they start, and the admin server."""
-        if self._relay is not None:
-            self._relay.start()
-            if self._relay.server is not None:
-                self._selector.register(self._relay.server, selectors.EVENT_READ)
+        if self.relay is not None:
+            self.relay.start()
+            if self.relay.server is not None:
+                self._selector.register(self.relay.server, selectors.EVENT_READ)
         self._admin.start(self)
         if self._admin.server is not None:
             self._selector.register(self._admin.server, selectors.EVENT_READ)
@@ -218,8 +218,8 @@ class Supervisor:
         closing = self._shutdown.look(now)
         if closing is not None:
             wake_at = min(wake_at, now + closing)
-        if self._relay is not None:
-            wake_at = min(wake_at, self._relay.look(now))
+        if self.relay is not None:
+            wake_at = min(wake_at, self.relay.look(now))
         wake_at = min(wake_at, self._admin.look(now), self._wear.wake_at, self._rollout.wake_at())
         wake_at = min(wake_at, self.drain_delay.ends, self._status.wake_at)
         wake_at = min(wake_at, self.health.wake_at(self._serving(), now))
@@ -363,8 +363,8 @@ class Supervisor:
         """Close the supervisor's descriptors in a worker that was forked from it."""
         self._selector.close()
         self._inbox.close()
-        if self._relay is not None:
-            self._relay.leave()
+        if self.relay is not None:
+            self.relay.leave()
         self._admin.leave()
         for link in self.links.values():
             link.close()

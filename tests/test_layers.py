@@ -54,6 +54,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.file_wrapper",
         "carboy.dates",
         "carboy.request_identity",
+        "carboy.speedups",
     ),
     "server": (
         "carboy.acme",

@@ -20,7 +20,7 @@ Choose = Callable[[ModuleType | None], object]
 
 VARIABLE = "CARBOY_NO_SPEEDUPS"
 PACKAGE = "carboy._speedups"
-MODULES = ("head",)
+MODULES = ("head", "environ")
 COMPILED = "compiled"  # the state in which they run
 
 

@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from carboy.server.request_body import ReceivedBody
 
 
+# What followed the target of the last request, its environ without its own part, and the part of
+# that environ that all requests of the connection share; None if it was another client's.
+Template = tuple[bytes, dict[str, Any], dict[str, Any] | None]
+
+
 class Phase(Enum):
     """The things that a connection waits for; each has its deadline (server/deadlines.py)."""
 
@@ -116,8 +121,7 @@ class Connection:
         self.broken = False  # nothing can be sent
         # Received bytes wait for the next turn, and nothing more is received until they are used.
         self.deferred = False
-        # The environ of the last request without its own part, and what followed its target.
-        self.template: tuple[bytes, dict[str, Any]] | None = None
+        self.template: Template | None = None
         # for the phase
         self.phase = HEAD
         self.since = now  # monotonic seconds: when the phase began

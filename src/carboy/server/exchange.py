@@ -9,12 +9,13 @@ from operator import attrgetter
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from carboy.gateway import environ as filling
 from carboy.gateway.interface import LATER, Answer, Receiver, WebSocket
 from carboy.gateway.route import route_of
 from carboy.gateway.wsgi import (
+    add_fields,
     body_variables,
     connection_variables,
-    field_variables,
     mount_variables,
     request_variables,
 )
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from carboy.server.channel import Channel
-    from carboy.server.connection import Connection
+    from carboy.server.connection import Connection, Template
     from carboy.server.dispatch_times import Usage
     from carboy.server.encoders import Encoder
     from carboy.server.guard import Overdue
@@ -216,7 +217,7 @@ class ServerExchange:
             # the target is compared at once, byte for byte.
             tail = head.tail
             if known is None or known[0] != tail or not tail:
-                known = connection.template = tail, self._template()
+                known = connection.template = self._template(known)
             environ = self.cached_environ = known[1].copy()
             request_variables(environ, head)
             if self.root_path:
@@ -229,14 +230,25 @@ class ServerExchange:
                 environ["wsgi.early_hints"] = connection.early_hints
         return environ
 
-    def _template(self) -> dict[str, Any]:
+    def _template(self, known: Template | None) -> Template:
+        """The next template, which begins with the part of `known` that is still true."""
+        usual = self.forwarded_client is None and self.forwarded_scheme is None
+        first = known[2] if known is not None and usual else None
+        if first is None:
+            first = self._of_connection()
+        template = first.copy()
+        underscores = self.responder.settings.limits.underscore_fields
+        if filling.add_fields(template, self.head, underscores) is None:
+            add_fields(template, self.head, underscores)
+        return self.head.tail, template, first if usual else None
+
+    def _of_connection(self) -> dict[str, Any]:
         connection = self.connection
         responder = self.responder
         template: dict[str, Any] = {
             **responder.environ,
             **connection_variables(self.scheme, self.server, self.peer),
             "wsgi.early_hints": connection.early_hints,
-            **field_variables(self.head, responder.settings.limits.underscore_fields),
             **_OF_ONE_REQUEST,
         }
         if responder.like_werkzeug and self.peer is not None:

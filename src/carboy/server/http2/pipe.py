@@ -36,7 +36,7 @@ from carboy.server.connection import CLOSED, PIPE, Connection
 if TYPE_CHECKING:
     from carboy.protocol.http2.session import Session
     from carboy.protocol.http2.stream import Stream
-    from carboy.server.connection import FileRest
+    from carboy.server.connection import FileRest, Template
     from carboy.server.http2.pipes import Pipes
 
 Precedence = tuple[int, bool, int]
@@ -140,11 +140,11 @@ class StreamConnection(Connection):
     # One template for all requests of a client: threads that run two of them may replace it, but
     # each replaces the pair of fields and environ at once.
     @property
-    def template(self) -> tuple[bytes, dict[str, Any]] | None:
+    def template(self) -> Template | None:
         return self.pipe.template
 
     @template.setter
-    def template(self, made: tuple[bytes, dict[str, Any]] | None) -> None:
+    def template(self, made: Template | None) -> None:
         if made is not None:  # the end of one request is not the end of the others
             self.pipe.template = made
 

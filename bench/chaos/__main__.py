@@ -33,6 +33,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--servers", help="names of the servers, separated by commas (default: all)"
     )
+    parser.add_argument("--minutes", type=float, help="time for which each fault is injected")
     parser.add_argument("--quick", action="store_true", help="inject each fault less often")
     parser.add_argument(
         "--write", action="store_true", help="write the results into docs/reliability.md"
@@ -53,10 +54,14 @@ def main() -> int:
         for fault in FAULTS:
             print(f"{fault.name:<14} {fault.title}: {', '.join(fault.servers)}")
         return 0
-    faults = chosen(options.fault, [fault.name for fault in FAULTS])
+    faults = chosen(
+        options.fault,
+        [fault.name for fault in FAULTS],
+        [fault.name for fault in FAULTS if not fault.only_by_name],
+    )
     servers = chosen(options.servers.split(",") if options.servers else [], list(SERVERS))
-    if options.write and len(faults) + len(servers) < len(FAULTS) + len(SERVERS):
-        sys.exit("--write needs all faults on all servers. Leave out the names, or --write.")
+    if options.write and options.servers and not options.fault:
+        sys.exit("--write of all faults needs all servers. Leave out --servers, or name faults.")
     if not options.no_install and set(servers) != {"carboy"}:
         rivals.install(RIVALS)
     load.allow_files(FILES)
@@ -67,15 +72,33 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         place = options.logs or Path(folder)
         plan = [fault for fault in FAULTS if fault.name in faults]
-        outcomes = [attempt(fault, servers, place, options.quick) for fault in plan]
+        outcomes = [attempt(fault, servers, place, scale(fault, options)) for fault in plan]
     print(report.terminal(outcomes, colour=sys.stdout.isatty()))
     print(f"{(time.monotonic() - begin) / 60:.1f} minutes", file=sys.stderr)
     if options.write:
-        when = datetime.datetime.now(datetime.UTC).date().isoformat()
-        text = report.markdown(outcomes, machine.describe().as_json(), when)
-        report.write_document(text, DOCUMENT)
-        print(f"written: {DOCUMENT.relative_to(rivals.ROOT)}")
+        write(outcomes, all_of_them=not options.fault)
     return int(any(outcome.missed for outcome in outcomes))
+
+
+def write(outcomes: list[Outcome], all_of_them: bool) -> None:
+    """Write the tables into the page; those of other faults stay if only some have run."""
+    when = datetime.datetime.now(datetime.UTC).date().isoformat()
+    facts = machine.describe().as_json()
+    if all_of_them:
+        text = report.markdown(outcomes, facts, when)
+    else:
+        _, before, _ = report.written(DOCUMENT)
+        order = [fault.name for fault in FAULTS]
+        text = report.merged(before, report.tables(outcomes, facts, when), order)
+    report.write_document(text, DOCUMENT)
+    print(f"written: {DOCUMENT.relative_to(rivals.ROOT)}")
+
+
+def scale(fault: Fault, options: argparse.Namespace) -> float:
+    """The time for which a fault is injected, as a multiple of its usual time."""
+    if options.minutes:
+        return float(options.minutes) * 60 / fault.seconds
+    return QUICK if options.quick else 1.0
 
 
 def warn_if_busy() -> None:
@@ -84,15 +107,15 @@ def warn_if_busy() -> None:
         tell(f"Other programs use {share:.0%} of this machine, so servers will seem too slow.")
 
 
-def chosen(wanted: list[str], known: list[str]) -> list[str]:
-    """The wanted names, or all."""
+def chosen(wanted: list[str], known: list[str], usual: list[str] | None = None) -> list[str]:
+    """The wanted names; if there are none, the usual ones, which are all unless given."""
     if unknown := set(wanted) - set(known):
         sys.exit(f"Unknown name: {', '.join(sorted(unknown))}. --list shows the names.")
-    return [name for name in known if name in wanted] or known
+    return [name for name in known if name in wanted] or (known if usual is None else usual)
 
 
-def attempt(fault: Fault, servers: list[str], place: Path, quick: bool) -> Outcome:
-    """Run `fault` on each server that has the feature it is about."""
+def attempt(fault: Fault, servers: list[str], place: Path, scale: float) -> Outcome:
+    """Run `fault` on each server that has the feature it is about, `scale` times as long."""
     outcome = Outcome(fault)
     for name in fault.servers:
         if name not in servers:
@@ -104,7 +127,7 @@ def attempt(fault: Fault, servers: list[str], place: Path, quick: bool) -> Outco
             outcome.failures[name] = f"not run: {reason}"
             continue
         try:
-            result = carry_out(fault, SERVERS[name], folder, QUICK if quick else 1.0)
+            result = carry_out(fault, SERVERS[name], folder, scale)
         except ServerFailed as error:
             outcome.failures[name] = str(error)
             tell(f"{fault.name:<14} {name:<10} failed: {error}")

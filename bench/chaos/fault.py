@@ -46,6 +46,7 @@ class Fault:
     probed: bool = True  # whether the prober runs
     kills: bool = False  # whether requests inside a killed process may be lost
     down: float = 0.0  # seconds without service that each injection may cost
+    only_by_name: bool = False  # not among the faults that run when none is named
     missing: Callable[[], str | None] = lambda: None  # why it cannot be run on this machine
 
     def heading(self) -> str:

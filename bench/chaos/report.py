@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from bench.chaos.servers import SERVERS
 
 BEGIN = "<!-- results: begin (written by python -m bench.chaos --write; do not edit) -->"
 END = "<!-- results: end -->"
+TABLE = "### "  # the beginning of a table, before the name of its fault
 TITLES = (
     "server", "faults", "sent", "right", "refused", "lost", "in killed", "s without service",
     "recovery s", "slowest probe s", "slowest s", "goals",
@@ -75,20 +76,41 @@ def _paint(code: str, text: str, colour: bool) -> str:
 
 
 def markdown(outcomes: list[Outcome], machine: Mapping[str, object], when: str) -> str:
-    """The text between the two markers in docs/reliability.md."""
+    """The text between the two markers in docs/reliability.md, of a run of all faults."""
+    return "\n".join([f"{conditions(machine, when)}.\n", *map(_markdown_table, outcomes)])
+
+
+def tables(outcomes: list[Outcome], machine: Mapping[str, object], when: str) -> dict[str, str]:
+    """The tables of a run of some faults, by the name of the fault; each says when it was made."""
+    line = f"{conditions(machine, when)}.\n"
+    found = {}
+    for each in outcomes:
+        heading, _, rest = _markdown_table(each).partition("\n\n")
+        found[each.fault.name] = f"{heading}\n\n{line}\n{rest}"
+    return found
+
+
+def merged(text: str, new: Mapping[str, str], order: Sequence[str]) -> str:
+    """The text between the markers with these tables instead of, or beside, its own."""
+    head, *old = text.split(f"\n{TABLE}")
+    known = {table.partition(":")[0]: f"{TABLE}{table}" for table in old} | dict(new)
+    parts = [head, *(known[name] for name in order if name in known)]
+    return "\n".join(part.strip("\n") + "\n" for part in parts)
+
+
+def conditions(machine: Mapping[str, object], when: str) -> str:
+    """The day, the machine and the versions of a run."""
     tools = machine["rivals"]
     assert isinstance(tools, dict)
     versions = ", ".join(f"{name} {tools[name]}" for name in SERVERS if name in tools)
-    parts = [
+    return (
         f"{when}; {machine['processor']}, {machine['cores']} processors, {machine['system']}, "
-        f"{machine['python']}; Carboy {machine['carboy']} ({machine['commit']}), {versions}.\n"
-    ]
-    parts += [_markdown_table(one) for one in outcomes]
-    return "\n".join(parts)
+        f"{machine['python']}; Carboy {machine['carboy']} ({machine['commit']}), {versions}"
+    )
 
 
 def _markdown_table(outcome: Outcome) -> str:
-    lines = [f"### {outcome.fault.heading()}\n", f"| {' | '.join(TITLES)} |"]
+    lines = [f"{TABLE}{outcome.fault.heading()}\n", f"| {' | '.join(TITLES)} |"]
     lines.append("|---|" + "--:|" * (len(TITLES) - 2) + "---|")
     remarks = []
     for name, result in outcome.results.items():
@@ -108,11 +130,16 @@ def _one_line(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")[:400]
 
 
-def write_document(text: str, file: Path) -> None:
-    """Replace the text between the markers in `file`."""
-    content = file.read_text()
-    before, begin, rest = content.partition(BEGIN)
-    _, end, after = rest.partition(END)
+def written(file: Path) -> tuple[str, str, str]:
+    """The text of `file` before, between and after the markers."""
+    before, begin, rest = file.read_text().partition(BEGIN)
+    between, end, after = rest.partition(END)
     if not begin or not end:
         raise SystemExit(f"{file} has no markers. It needs these two lines:\n{BEGIN}\n{END}")
+    return before, between, after
+
+
+def write_document(text: str, file: Path) -> None:
+    """Replace the text between the markers in `file`."""
+    before, _, after = written(file)
     file.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")

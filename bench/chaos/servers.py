@@ -35,6 +35,7 @@ class Setup:
     worker_timeout: int | None = None
     access_log: str | None = None  # a file, or "-" for standard output
     options: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by the name of the server
+    target: str = "bench.chaos.on_carboy:app"  # the application of Carboy
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,7 @@ def _carboy(setup: Setup, port: int) -> list[str]:
         options += ["--worker-timeout", str(setup.worker_timeout)]
     crew = ["--workers", str(setup.workers), "--threads", str(setup.threads)]
     address = ["--host", HOST, "--port", str(port)]
-    target = "bench.chaos.on_carboy:app"
-    return [str(carboy_command()), "run", target, *address, *crew, *options]
+    return [str(carboy_command()), "run", setup.target, *address, *crew, *options]
 
 
 def _gunicorn(setup: Setup, port: int) -> list[str]:
@@ -106,6 +106,7 @@ class Served:
         self.folder = folder
         self.port = _free_port()
         self.prefix: list[str] = []  # a program that runs the command, with limits
+        self.variables: dict[str, str] = {}  # of its environment
         self.stdout: int | None = None  # a descriptor; None for the log
         self.stderr: int | None = None
         self.log = folder / "server.log"
@@ -144,7 +145,7 @@ class Served:
     def _environment(self) -> Mapping[str, str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("CARBOY_", "FLASK_"))}
         path = {"PYTHONPATH": str(rivals.ROOT), "PYTHONWARNINGS": "ignore"}
-        return {**clean, **path, "CHAOS_FOLDER": str(self.folder)}
+        return {**clean, **path, "CHAOS_FOLDER": str(self.folder), **self.variables}
 
     def _serves(self) -> bool:
         if self.process is not None and self.process.poll() is not None:

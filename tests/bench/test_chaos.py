@@ -8,8 +8,10 @@ import time
 
 import pytest
 from bench.chaos import report
+from bench.chaos.__main__ import DOCUMENT, chosen
 from bench.chaos.client import Client
 from bench.chaos.fault import Fault, Scene, judged
+from bench.chaos.faults import FAULTS, soak
 from bench.chaos.ledger import Ledger, Loss, Outcome
 from bench.chaos.load import Load
 from bench.chaos.prober import Prober, gaps
@@ -237,6 +239,53 @@ def test_only_a_missed_goal_of_carboy_changes_the_exit_code(tmp_path):
     assert not report.Outcome(fault, {}, {"granian": "did not start"}).missed
 
 
+@pytest.mark.parametrize(("grown", "misses"), [(0, 0), (4, 0), (40, 1)])
+def test_memory_that_grows_misses_the_goal(tmp_path, grown, misses):
+    each = scene(tmp_path)
+    found = soak.Samples()
+    for number in range(101):
+        found.times.append(10.0 * number)
+        found.memory.append(100 * soak.MIB + grown * soak.MIB * number / 100)
+        found.descriptors.append(20 + number % 3)
+        found.threads.append(10)
+    found.judge(each, 4711)
+    assert len(each.misses) == misses
+    assert f"slope {grown * 3.6:+.2f} MiB/h" in each.notes[0]
+
+
+def test_descriptors_that_become_more_miss_the_goal(tmp_path):
+    each = scene(tmp_path)
+    found = soak.Samples()
+    for number in range(101):
+        found.times.append(10.0 * number)
+        found.memory.append(100 * soak.MIB)
+        found.descriptors.append(20 + number)
+        found.threads.append(10)
+    found.judge(each, 4711)
+    assert each.misses == ["worker 4711 has more and more descriptors"]
+
+
+def test_a_long_fault_runs_only_if_it_is_named():
+    known = ["killed", "soak"]
+    assert chosen([], known, ["killed"]) == ["killed"]
+    assert chosen(["soak"], known, ["killed"]) == ["soak"]
+    assert chosen([], known) == known
+    with pytest.raises(SystemExit, match="Unknown name: sock"):
+        chosen(["sock"], known, ["killed"])
+
+
+def test_each_fault_has_its_own_name_and_a_row_in_the_documentation():
+    names = [fault.name for fault in FAULTS]
+    assert len(set(names)) == len(names)
+    rows = [line for line in report_page().splitlines() if line.startswith("| ")]
+    cells = " ".join(line.split("|")[1] for line in rows).replace(",", " ").split()
+    assert set(names) <= set(cells)
+
+
+def report_page():
+    return DOCUMENT.read_text().partition(report.BEGIN)[0]
+
+
 def test_only_the_text_between_the_markers_is_replaced(tmp_path):
     outcome = report.Outcome(scene(tmp_path).fault, {"carboy": judged(scene(tmp_path), None)})
     machine = dict.fromkeys(("processor", "cores", "system", "python", "carboy", "commit"), "x")
@@ -247,6 +296,14 @@ def test_only_the_text_between_the_markers_is_replaced(tmp_path):
     assert page.read_text().startswith(f"before\n{report.BEGIN}\n")
     assert page.read_text().endswith(f"{report.END}\nafter\n")
     assert "| Carboy | 0 |" in page.read_text()
+
+    new = report.tables([outcome], {**machine, "rivals": {}}, "2026-01-03")
+    old = "first\n\n### a: one\n\nold\n\n### test: old\n\nold\n\n### z: last\n\nlast\n"
+    merged = report.merged(old, new, ["a", "test", "z"])
+    assert merged == report.merged(merged, {}, ["a", "test", "z"])
+    assert merged.startswith("first\n\n### a: one\n\nold\n\n### test: a test\n\n2026-01-03; x")
+    assert merged.endswith("\n\n### z: last\n\nlast\n")
+    assert "### test: old" not in merged
     page.write_text("mine")
     with pytest.raises(SystemExit, match="has no markers"):
         report.write_document(text, page)

@@ -63,5 +63,6 @@ def test_carboy_accepts_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     program, *args = shlex.split(parser["Service"]["ExecStart"])
     assert program.endswith("/carboy")
     plan = plan_of(shlex.join(["carboy", *args]), monkeypatch)
-    stop = plan.settings.graceful_timeout + 5
+    stop = plan.settings.operation.drain_delay + plan.settings.graceful_timeout + 5
     assert float(parser["Service"]["TimeoutStopSec"]) > stop
+    assert parser["Service"]["KillMode"] == "mixed"  # for --drain-delay

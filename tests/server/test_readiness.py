@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import threading
@@ -17,7 +18,7 @@ from carboy.cli.admin.client import Client
 from carboy.server.admin.place import Place
 from carboy.server.readiness import Readiness
 from carboy.server.settings import Settings, with_values
-from running import PATIENCE, Running
+from running import PATIENCE, Running, children
 
 __all__ = ["project"]
 
@@ -233,6 +234,18 @@ def test_a_worker_of_a_server_that_stops_is_not_ready(project: Project) -> None:
         assert (response.status, response.read()) == (503, b"the server is about to stop\n")
         for each in probers:
             each.close()
+
+
+def test_a_worker_that_starts_during_the_delay_is_not_ready(project: Project) -> None:
+    with serve(project, "--drain-delay", "600") as server:
+        until(lambda: server.get("/readyz")[0] == 200)
+        server.send(signal.SIGTERM)
+        server.line("serves for another 600 s (--drain-delay), and then stops.")
+        (worker,) = children(server.pid)
+        os.kill(worker, signal.SIGKILL)
+        server.line("another one takes its place.")
+        assert server.get("/readyz") == (503, b"the server is about to stop\n")
+        assert server.stop(signal.SIGTERM) == 0
 
 
 def closed(address: tuple[str, int]) -> bool:

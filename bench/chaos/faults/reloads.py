@@ -15,6 +15,7 @@ from bench.chaos.waits import until
 from bench.commands import carboy_command
 
 RELOADS = 100
+OF_OTHERS = 20  # of other servers, of which one needs seconds for each
 EACH = 1.5  # seconds that a reload takes on a machine that has nothing else to do, about
 PATIENCE = 40.0
 
@@ -24,7 +25,7 @@ def reload_often(scene: Scene) -> None:
 
     With Carboy, every other time is the command `carboy reload` and not a signal.
     """
-    for number in scene.times(RELOADS):
+    for number in scene.times(RELOADS if scene.served.server.ours else OF_OTHERS):
         before = set(scene.served.workers())
         if scene.served.server.ours and number % 2:
             if problem := command(scene.served):

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from carboy.engine_url import Address
+from carboy.shared.breaker import Breaker
 from carboy.shared.errors import EngineError, EngineUnavailable, missing_package
 from carboy.shared.pool import Pool
 from carboy.shared.store import Count, Window
@@ -103,6 +104,7 @@ class PostgresStore:
         if psycopg is None:
             raise missing_package("psycopg", "postgres", address.shown)
         self._address = address
+        self._breaker = Breaker(f"PostgreSQL at {address.shown}")
         self._pool: Pool[Any] = Pool(self._connect, close, usable, MAX_CONNECTIONS, POOL_TIMEOUT)
         self._swept = time.monotonic()
 
@@ -175,6 +177,10 @@ class PostgresStore:
             self._do(partial(_execute, statement))
 
     def _do(self, work: Callable[[Any], T]) -> T:
+        with self._breaker.attempt():
+            return self._attempt(work)
+
+    def _attempt(self, work: Callable[[Any], T]) -> T:
         """Work with a connection; once more on a new one if the server was restarted meanwhile."""
         reason: Exception | None = None
         for _ in range(2):

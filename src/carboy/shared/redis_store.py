@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from carboy.engine_url import Address
+from carboy.shared.breaker import Breaker
 from carboy.shared.errors import EngineError, EngineUnavailable, missing_package
 from carboy.shared.store import Count, Window
 
@@ -73,7 +74,8 @@ def client_of(address: Address, again: int = 1) -> Any:
             socket_timeout=ANSWER_TIMEOUT,
             # With RESP3, messages of channels are not answers that a connection returns.
             protocol=2,
-            retry=Retry(NoBackoff(), again),
+            # Not after a timeout: a request would wait twice for a server that hangs.
+            retry=Retry(NoBackoff(), again, supported_errors=(redis.ConnectionError,)),
             retry_on_error=[redis.ConnectionError],
         )
         # Made once now, without connecting, because a wrong option is noticed here only.
@@ -92,6 +94,7 @@ class RedisStore:
     def __init__(self, client: Any, shown: str) -> None:
         self._client = client
         self._shown = shown
+        self._breaker = Breaker(f"Redis at {shown}")
         self._hit = client.register_script(HIT)
 
     @classmethod
@@ -160,6 +163,10 @@ class RedisStore:
         self._client.connection_pool.disconnect()
 
     def _do(self, command: Callable[..., T], *args: Any, **options: Any) -> T:
+        with self._breaker.attempt():
+            return self._attempt(command, *args, **options)
+
+    def _attempt(self, command: Callable[..., T], *args: Any, **options: Any) -> T:
         try:
             return command(*args, **options)
         except (redis.ConnectionError, redis.TimeoutError) as error:

@@ -16,7 +16,8 @@ def reload(client: Client, wait: bool, timeout: float, as_json: bool) -> str:
     """Have a running server load the application again, as SIGHUP does.
 
     The workers are replaced one by one, without losing a connection. The command waits until the
-    new code serves, and fails if it cannot be loaded; the old workers then continue to serve.
+    new code serves, and fails if it cannot be loaded or is rolled back; the old workers then
+    continue to serve.
     """
     before = client.get("/server")
     asked = client.post("/reload", {})
@@ -35,8 +36,8 @@ def reload(client: Client, wait: bool, timeout: float, as_json: bool) -> str:
         time.sleep(LOOK)
     if now["failed_reloads"] > asked["failed_reloads"]:
         raise AdminError(
-            "The new code could not be loaded. The old workers continue to serve. The log of the"
-            " server says why."
+            "The new code could not be loaded, or --canary has rolled it back. The old workers"
+            " continue to serve. The log of the server says why."
         )
     seconds = timeout - (deadline - time.monotonic())
     return document({"reloaded": True}) if as_json else f"Reloaded within {seconds:.1f} s."

@@ -21,11 +21,25 @@ def carboy_command() -> Path:
     return Path(sys.executable).parent / "carboy"
 
 
+INTERPRETED, COMPILED = "CARBOY_NO_SPEEDUPS=1", "CARBOY_NO_SPEEDUPS=0"
+
+
+def compiled(server: Arguments) -> Arguments:
+    """Arguments for a server of Carboy with the compiled functions, if they are built."""
+
+    def arguments(target: str, port: int, threads: int | None) -> list[str]:
+        words = server(target, port, threads)
+        return [COMPILED if word == INTERPRETED else word for word in words]
+
+    return arguments
+
+
 def carboy(target: str, port: int, threads: int | None) -> list[str]:
     chosen = ["--threads", str(threads)] if threads else []
     # The other servers have no metrics, and no access log as they are started here.
     quiet = ["--no-access-log", "--no-metrics"]
-    return [str(carboy_command()), "run", target, "--port", str(port), *quiet, *chosen]
+    command = ["env", INTERPRETED, str(carboy_command()), "run", target, "--port", str(port)]
+    return [*command, *quiet, *chosen]
 
 
 def more(server: Arguments, *options: str) -> Arguments:

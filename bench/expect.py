@@ -52,6 +52,10 @@ def _faster(work: str, than: str, bound: float, text: str, ours: str = "carboy")
     return Promise(work, f"{unit} per second, {text}", ratio, bound)
 
 
+def _compiled(work: str, than: str, bound: float, text: str, ours: str = "carboy") -> Promise:
+    return _faster(work, than, bound, f"compiled, {text}", f"{ours}-compiled")
+
+
 def _fraction(work: str, figure: str, of: str, bound: float, text: str) -> Promise:
     def ratio(results: Results) -> float:
         return results[work]["carboy"][figure] / results[work][of][figure]
@@ -68,20 +72,57 @@ def _memory(work: str, ours: str, bound: float, text: str) -> Promise:
 
 PROMISES = (
     _faster("a", "granian", 1.1, "compared with granian", "carboy-wsgi"),
-    _faster("a", "bjoern", 0.65, "compared with bjoern", "carboy-wsgi"),
+    _faster("a", "bjoern", 0.75, "compared with bjoern", "carboy-wsgi"),
+    _compiled("a", "bjoern", 1.0, "compared with bjoern", "carboy-wsgi"),
+    _compiled("a", "freastal-wsgi", 0.9, "compared with freastal", "carboy-wsgi"),
+    _faster("p", "bjoern", 0.45, "compared with bjoern", "carboy-wsgi"),
+    _compiled("p", "bjoern", 1.0, "compared with bjoern", "carboy-wsgi"),
     _faster("tls", "carboy-wsgi", 0.75, "compared with HTTP", "carboy-tls"),
     _faster("tls", "gunicorn-tls", 3.0, "compared with gunicorn, HTTPS", "carboy-tls"),
     _faster("http2", "hypercorn-tls", 5.0, "compared with hypercorn", "carboy-tls"),
     _faster("http2", "granian-tls", 0.5, "compared with granian", "carboy-tls"),
     _faster("static-100KiB", "nginx", 0.6, "compared with nginx", "carboy-static"),
     _faster("static-tls-100KiB", "nginx-tls", 0.6, "compared with nginx", "carboy-static-tls"),
-    _faster("b", "falcon-bjoern", 1.1, "compared with Falcon on bjoern"),
+    _compiled("b", "falcon-bjoern", 1.3, "compared with Falcon on bjoern"),
+    _compiled("b", "falcon-freastal", 1.2, "compared with Falcon on freastal"),
     _faster("b", "flask-gunicorn", 20, "compared with Flask on gunicorn, 4 threads"),
-    _faster("c", "falcon-bjoern", 1.0, "compared with Falcon on bjoern"),
+    _compiled("c", "falcon-bjoern", 1.6, "compared with Falcon on bjoern"),
+    _compiled("o", "falcon-bjoern", 1.3, "compared with Falcon on bjoern"),
     _faster("c", "flask-gunicorn", 15, "compared with Flask on gunicorn, 4 threads"),
-    _faster("d", "falcon-bjoern", 1.0, "compared with Falcon on bjoern"),
-    _faster("e", "falcon-bjoern", 1.0, "compared with Falcon on bjoern"),
-    _faster("f", "falcon-bjoern", 1.0, "compared with Falcon on bjoern"),
+    _compiled("d", "falcon-bjoern", 1.3, "compared with Falcon on bjoern"),
+    _compiled("e", "falcon-bjoern", 1.3, "compared with Falcon on bjoern"),
+    _compiled("s", "falcon-bjoern", 1.3, "compared with Falcon on bjoern"),
+    _compiled("f", "falcon-bjoern", 1.1, "compared with Falcon on bjoern"),
+    _compiled("g", "falcon-bjoern", 1.0, "compared with Falcon on bjoern"),
+    _compiled("g", "flask-granian", 2.0, "compared with Flask on granian"),
+    _faster("v", "falcon-bjoern", 1.0, "compared with Falcon on bjoern"),
+    _faster("v", "flask-granian", 2.0, "compared with Flask on granian"),
+    _compiled("n", "granian", 1.0, "compared with granian, 64 threads"),
+    _compiled("q", "carboy-flask", 5.0, "WSGI lane, compared with Flask on Carboy", "carboy-lane"),
+    _compiled("r", "flask-page-gunicorn", 3.0, "compared with Flask on gunicorn", "carboy-page"),
+    _compiled("r", "flask-page-fastpysgi", 2.2, "compared with Flask on fastpysgi", "carboy-page"),
+    Promise(
+        "r",
+        "compiled: p50, compared with Flask on fastpysgi",
+        lambda results: (
+            results["r"]["carboy-page-compiled"]["p50_ms"]
+            / results["r"]["flask-page-fastpysgi"]["p50_ms"]
+        ),
+        1.0,
+        at_most=True,
+    ),
+    _compiled("z", "flask-rows-gunicorn", 2.5, "compared with Flask on gunicorn", "carboy-rows"),
+    _compiled("z", "flask-rows-fastpysgi", 1.4, "compared with Flask on fastpysgi", "carboy-rows"),
+    Promise(
+        "t-404",
+        "compiled: time of a request, compared with that of (b)",
+        lambda results: (
+            results["b"]["carboy-compiled"]["requests_per_second"]
+            / results["t-404"]["carboy-compiled"]["requests_per_second"]
+        ),
+        1.5,
+        at_most=True,
+    ),
     _faster("i", "gunicorn", 1.1, "compared with gunicorn, 64 threads"),
     _faster("j", "granian", 1.0, "compared with granian, 64 threads"),
     Promise(
@@ -106,9 +147,8 @@ PROMISES = (
     _fraction(
         "m", "rss_mib", "flask-run", 0.7, "memory of a hello application, compared with Flask"
     ),
-    _faster("q", "carboy-flask", 3.0, "WSGI lane, compared with Flask on Carboy", "carboy-lane"),
-    _faster("asgi", "uvicorn", 1.3, "compared with uvicorn", "carboy-asgi"),
-    _faster("asgi", "granian-asgi", 1.0, "compared with granian", "carboy-asgi"),
+    _compiled("asgi", "uvicorn", 1.5, "compared with uvicorn", "carboy-asgi"),
+    _compiled("asgi", "granian-asgi", 1.0, "compared with granian", "carboy-asgi"),
     _faster("fastapi", "fastapi-uvicorn", 1.1, "compared with uvicorn", "carboy-fastapi"),
     _faster("echo-64-64B", "uvicorn-websockets", 1.2, "compared with uvicorn", "carboy-asgi"),
     _faster(

@@ -19,6 +19,8 @@ from bench import commands, rivals
 from bench.commands import HOST, Arguments, carboy_command
 from bench.work import Kind, Work
 
+COMPILED = "-compiled"  # the end of the names of servers with the compiled functions
+SPEEDUPS = rivals.ROOT / "src" / "carboy" / "_speedups"
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
 
@@ -69,6 +71,8 @@ class Server:
             return rivals.missing(self.needs)
         if not carboy_command().exists():
             return f"{carboy_command()} does not exist. Run pip install -e ."
+        if self.name.endswith(COMPILED) and not any(SPEEDUPS.glob("head.*.so")):
+            return "the compiled functions are not built (make speedups)"
         if "flask" in self.application and find_spec("flask") is None:
             return "Flask is not installed beside Carboy (make test installs it)"
         return None
@@ -246,6 +250,28 @@ SERVERS = {
         *REALTIME,
     )
 }
+
+
+def compiled(server: Server) -> Server:
+    """The same server of Carboy, with the compiled functions (docs/speed.md)."""
+    return replace(
+        server,
+        name=f"{server.name}{COMPILED}",
+        label=f"{server.label}, compiled",
+        arguments=commands.compiled(server.arguments),
+    )
+
+
+WITH_COMPILED = (
+    "carboy-wsgi",
+    "carboy",
+    "carboy-asgi",
+    "carboy-lane",
+    "carboy-page",
+    "carboy-rows",
+)
+"""The servers that are measured with the compiled functions as well."""
+SERVERS |= {each.name: each for each in (compiled(SERVERS[name]) for name in WITH_COMPILED)}
 
 
 def before(server: Server, checkout: Path) -> Server:

@@ -147,7 +147,16 @@ def test_carboy_is_compared_with_another_checkout(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "SERVERS", dict(servers.SERVERS))
     (tmp_path / "src" / "carboy").mkdir(parents=True)
     (work,) = command.beside(command.chosen_works(["b"]), tmp_path)
-    assert work.servers == ("carboy", "carboy-before", "carboy-flask", "carboy-flask-before")
+    ours = ("carboy", "carboy-compiled", "carboy-flask")
+    assert work.servers == tuple(name for each in ours for name in (each, f"{each}-before"))
+
+
+def test_servers_run_without_the_compiled_functions_unless_their_name_says_so():
+    work = next(each for each in WORKS if each.key == "a")
+    words = [SERVERS[name].command(work, 8000) for name in work.servers[:2]]
+    assert work.servers[:2] == ("carboy-wsgi", "carboy-wsgi-compiled")
+    assert [each[1] for each in words] == ["CARBOY_NO_SPEEDUPS=1", "CARBOY_NO_SPEEDUPS=0"]
+    assert words[0][2:] == words[1][2:]
     started = command.SERVERS["carboy-before"].command(work, 8000)
     assert started[1].startswith(f"PYTHONPATH={tmp_path / 'src'}")
     assert started[2:] == servers.SERVERS["carboy"].command(work, 8000)

@@ -150,6 +150,12 @@ def test_carboy_is_compared_with_another_checkout(tmp_path, monkeypatch):
     ours = ("carboy", "carboy-compiled", "carboy-flask")
     assert work.servers == tuple(name for each in ours for name in (each, f"{each}-before"))
 
+    started = command.SERVERS["carboy-before"].command(work, 8000)
+    assert started[1].startswith(f"PYTHONPATH={tmp_path / 'src'}")
+    assert started[2:] == servers.SERVERS["carboy"].command(work, 8000)
+    with pytest.raises(SystemExit, match="not a checkout of Carboy"):
+        command.beside([work], tmp_path / "elsewhere")
+
 
 def test_servers_run_without_the_compiled_functions_unless_their_name_says_so():
     work = next(each for each in WORKS if each.key == "a")
@@ -157,8 +163,3 @@ def test_servers_run_without_the_compiled_functions_unless_their_name_says_so():
     assert work.servers[:2] == ("carboy-wsgi", "carboy-wsgi-compiled")
     assert [each[1] for each in words] == ["CARBOY_NO_SPEEDUPS=1", "CARBOY_NO_SPEEDUPS=0"]
     assert words[0][2:] == words[1][2:]
-    started = command.SERVERS["carboy-before"].command(work, 8000)
-    assert started[1].startswith(f"PYTHONPATH={tmp_path / 'src'}")
-    assert started[2:] == servers.SERVERS["carboy"].command(work, 8000)
-    with pytest.raises(SystemExit, match="not a checkout of Carboy"):
-        command.beside([work], tmp_path / "elsewhere")

@@ -80,9 +80,9 @@ class Samples:
             return
         per_second = slope(times, memory)
         grown = per_second * (times[-1] - times[0])
+        quarters = [self.memory[(len(self.memory) - 1) * part // 4] / MIB for part in range(5)]
         scene.note(
-            f"worker {pid}: {self.memory[0] / MIB:.1f} MiB, then {memory[0] / MIB:.1f} after"
-            f" {times[0] - self.times[0]:.0f} s, {memory[-1] / MIB:.1f} after"
+            f"worker {pid}: {', '.join(f'{each:.1f}' for each in quarters)} MiB at each quarter of"
             f" {times[-1] - self.times[0]:.0f} s; slope {per_second * HOUR / MIB:+.2f} MiB/h;"
             f" descriptors {self.descriptors[first]} to {self.descriptors[-1]},"
             f" threads {self.threads[first]} to {self.threads[-1]}"

@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo chat check test lint types compiled tests bench chaos report screenshots speedups clean
+.PHONY: help demo chat check test lint types compiled tests tests-compiled fuzz bench chaos report screenshots speedups clean
 
 help:
 	@echo "make demo   run the example application on http://127.0.0.1:8000"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench  benchmarks beside other servers and frameworks"
 	@echo "make chaos  faults under load, beside other servers"
 	@echo "make speedups  compiled functions for this checkout (needs a C compiler)"
+	@echo "make fuzz   random input for the compiled functions, under AddressSanitizer"
 	@echo "make report the example reports in docs/examples"
 
 # The virtual environment is updated when pyproject.toml changes.
@@ -91,6 +92,35 @@ report: $(VENV)/.tested
 screenshots: $(VENV)/.tested
 	$(BIN)/python tools/screenshots.py
 	$(BIN)/python tools/operation_screenshots.py
+
+# The tests that reach compiled functions. Where the variable is set, the tests of twins are not
+# skipped, and fail if nothing is built.
+COMPILED_TESTS := tests/_speedups tests/test_speedups.py tests/protocol tests/wire \
+	tests/gateway/test_wsgi.py tests/gateway/test_asgi.py tests/gateway/test_direct.py \
+	tests/server/test_calls.py tests/server/test_connection.py tests/server/test_engine.py \
+	tests/server/test_environ.py tests/server/test_forwarding.py tests/server/test_http2_environ.py \
+	tests/server/test_inlined_paths.py tests/server/test_made_responses.py \
+	tests/server/test_gathered_bytes.py tests/server/test_raw_socket.py \
+	tests/server/test_stopping.py tests/server/test_upgrades.py
+
+tests-compiled: $(VENV)/.tested
+	$(BIN)/carboy --version | grep -x 'Speedups: compiled'
+	CARBOY_BUILD_SPEEDUPS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(COMPILED_TESTS)
+
+# Random input for compiled functions and their twins, under AddressSanitizer, and a watch on memory:
+# make fuzz SECONDS=3600
+SECONDS ?= 60
+FUZZED := build/fuzz
+ASAN    = $(shell $${CC:-cc} -print-file-name=libasan.so)
+
+fuzz: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[speed]'
+	CFLAGS="-fsanitize=address -fno-omit-frame-pointer -g -O1" LDFLAGS="-fsanitize=address" \
+		$(BIN)/python hatch_build.py --copy $(FUZZED)
+	PYTHONPATH=$(FUZZED)/src PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$(ASAN) \
+		$(BIN)/python tools/fuzz_speedups.py $(SECONDS)
+	$(BIN)/python hatch_build.py --copy $(FUZZED)
+	PYTHONPATH=$(FUZZED)/src $(BIN)/python tools/fuzz_speedups.py $(SECONDS) --leaks
 
 # Compiled twins of some functions, beside their sources (docs/speed.md). `carboy --version` says
 # whether they run. To go back: .venv/bin/python hatch_build.py --clean

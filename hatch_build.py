@@ -4,6 +4,7 @@
     pip install .                            a wheel for every platform, without them
     python hatch_build.py                    beside their sources, for a checkout (`make speedups`)
     python hatch_build.py --clean            removes them
+    python hatch_build.py --copy FOLDER      in a copy of the package in FOLDER (`make fuzz`)
 
 Each `*.pyx` becomes a module of its own. CFLAGS and LDFLAGS are passed to the compiler.
 """
@@ -11,6 +12,7 @@ Each `*.pyx` becomes a module of its own. CFLAGS and LDFLAGS are passed to the c
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import sysconfig
 import tempfile
@@ -53,8 +55,8 @@ class SpeedupsHook(BuildHookInterface):
             build_data["force_include"][str(path)] = f"carboy/_speedups/{path.name}"
 
 
-def build() -> list[Path]:
-    """Compile every `*.pyx` of the folder in place; returns the files made."""
+def build(root: Path = ROOT) -> list[Path]:
+    """Compile every `*.pyx` below `root` in place; returns the files made."""
     try:
         from Cython.Build import cythonize
         from setuptools import Distribution, Extension
@@ -64,15 +66,16 @@ def build() -> list[Path]:
             f"The package {error.name} is missing. Use: pip install {' '.join(NEEDED)}"
         ) from None
     before = Path.cwd()
-    os.chdir(ROOT)
+    folder = root / FOLDER.relative_to(ROOT)
+    os.chdir(root)
     try:
         with tempfile.TemporaryDirectory() as temporary:
             extensions = cythonize(
                 [
                     Extension(
-                        f"carboy._speedups.{path.stem}", [str(path.relative_to(ROOT).as_posix())]
+                        f"carboy._speedups.{path.stem}", [str(path.relative_to(root).as_posix())]
                     )
-                    for path in sorted(FOLDER.glob("*.pyx"))
+                    for path in sorted(folder.glob("*.pyx"))
                 ],
                 build_dir=temporary,
                 include_path=["src"],
@@ -89,7 +92,7 @@ def build() -> list[Path]:
     finally:
         os.chdir(before)
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    return [path.with_name(path.stem + suffix) for path in sorted(FOLDER.glob("*.pyx"))]
+    return [path.with_name(path.stem + suffix) for path in sorted(folder.glob("*.pyx"))]
 
 
 def clean() -> None:
@@ -99,9 +102,23 @@ def clean() -> None:
             path.unlink()
 
 
-if __name__ == "__main__":
-    if "--clean" in sys.argv[1:]:
+def copy(folder: Path) -> Path:
+    """A copy of the package without compiled modules; returns its root."""
+    shutil.rmtree(folder, ignore_errors=True)
+    left_out = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__")
+    shutil.copytree(ROOT / "src", folder / "src", ignore=left_out)
+    return folder.resolve()
+
+
+def main(arguments: list[str]) -> None:
+    """Run one of the commands above."""
+    if arguments == ["--clean"]:
         clean()
-    else:
-        for path in build():
-            print(path.relative_to(ROOT))
+        return
+    root = copy(Path(arguments[1])) if arguments[:1] == ["--copy"] else ROOT
+    for path in build(root):
+        print(path)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

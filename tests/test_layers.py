@@ -173,7 +173,7 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "carboy.dev.routes.refusals": ("carboy.routing",),
 }
 # compiled module (a file of _speedups): what it may import of this package
-COMPILED_MAY_IMPORT: dict[str, tuple[str, ...]] = {"head": ("carboy.protocol.events",)}
+COMPILED_MAY_IMPORT: dict[str, tuple[str, ...]] = {}
 # only under `if TYPE_CHECKING:`
 MAY_IMPORT_FOR_TYPES: dict[str, tuple[str, ...]] = {
     "http": ("carboy.gateway.interface",),

@@ -52,6 +52,19 @@ def test_a_variable_turns_them_off(
     assert speedups.state() == ("Python (turned off by CARBOY_NO_SPEEDUPS)" if off else COMPILED)
 
 
+def test_compiled_modules_load_first_or_last() -> None:
+    """They import nothing of the package, so the order does not matter."""
+    for first in MODULES:
+        script = (
+            "try:\n"
+            f"    import carboy._speedups.{first}\n"
+            "except ModuleNotFoundError:\n"
+            "    pass\n"
+            "import carboy.protocol, carboy.gateway\n"
+        )
+        subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
 def test_without_them_the_python_functions_run(monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"{module.PACKAGE}.head"
     absent(monkeypatch, ModuleNotFoundError(f"No module named {name!r}", name=name))

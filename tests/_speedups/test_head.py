@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from _speedups.twins import compiled
 from carboy.protocol import Limits, Machine, RemoteProtocolError, RequestHead
 from carboy.protocol import head as python
+from carboy.protocol.events import ForwardedHead
 from carboy.protocol.head import HeadReader
 from protocol.feeding import describe
 from protocol.rules import get
 
 twin = compiled("head")
+twin.prepare(RequestHead, ForwardedHead)
 
 BROWSER = (
     b"GET /path?x=1 HTTP/1.1\r\nHost: localhost:8000\r\nConnection: keep-alive\r\n"

@@ -11,8 +11,6 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SI
 from cpython.unicode cimport PyUnicode_DecodeLatin1
 from libc.string cimport memchr, memcmp
 
-from carboy.protocol.events import ForwardedHead, RequestHead
-
 ctypedef unsigned char byte
 
 # Classes of bytes, one bit each.
@@ -51,7 +49,11 @@ cdef int _fill() except -1:
 
 _fill()
 
-cdef object new_head = RequestHead.__new__
+# The classes of heads, which `prepare` sets: this module imports nothing of the package, because
+# the module of its twin loads it.
+cdef object ordinary = None
+cdef object forwarded = None
+cdef object new_head = object.__new__
 cdef str NOTHING = ""
 cdef tuple METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
 
@@ -265,6 +267,13 @@ cdef int option_of(const byte* p, Py_ssize_t start, Py_ssize_t end) noexcept nog
     return -1
 
 
+def prepare(ordinary_class, forwarded_class):
+    """Set RequestHead and ForwardedHead. Until then, quick_head returns None."""
+    global ordinary, forwarded
+    ordinary = ordinary_class
+    forwarded = forwarded_class
+
+
 def quick_head(bytes data not None, limits):
     """The head if `data` is one complete head of the usual shape, else None."""
     cdef Found found
@@ -290,8 +299,9 @@ def quick_head(bytes data not None, limits):
         option = option_of(p, found.connection, found.connection_end)
         if option == -1:
             return None
-    kind = ForwardedHead if has_word(p, size) else RequestHead
-    head = new_head(kind)
+    if ordinary is None:
+        return None
+    head = new_head(forwarded if has_word(p, size) else ordinary)
     set_start(head, p, &found)
     head.host = text(p, found.host, found.host_end)
     head.tail = data[found.space :]

@@ -80,8 +80,6 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.dates",
         "carboy.file_wrapper",
         "carboy.lazy",
-        "carboy.trace_context",
-        "carboy.uuid7",
     ),
     "routing": ("carboy.http",),
     # The lane of static files makes answers with files.
@@ -176,7 +174,7 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
 COMPILED_MAY_IMPORT: dict[str, tuple[str, ...]] = {}
 # only under `if TYPE_CHECKING:`
 MAY_IMPORT_FOR_TYPES: dict[str, tuple[str, ...]] = {
-    "http": ("carboy.gateway.interface",),
+    "http": ("carboy.gateway.interface", "carboy.trace_context"),
     # The return type of app.test_client() is part of its signature.
     "app": ("carboy.gateway.interface", "carboy.testing"),
     "realtime": ("carboy.gateway.interface",),
@@ -290,6 +288,14 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
     "carboy.routing.rule": {"carboy.routing.description": "Its dataclasses load inspect."},
     "carboy.shared.sessions": {
         "carboy.shared.redis_store": "Loads redis-py; only SESSION_REDIS needs it."
+    },
+    "carboy.http.request.environ": {
+        "carboy.trace_context": "Loads random, and compiles expressions.",
+        "carboy.uuid7": "Loads random.",
+    },
+    "carboy.http.request.exchange": {
+        "carboy.trace_context": "Loads random, and compiles expressions.",
+        "carboy.uuid7": "Loads random.",
     },
     "carboy.shared.stores": {
         "carboy.shared.postgres_store": "Loads psycopg.",

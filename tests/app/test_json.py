@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import uuid
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +23,38 @@ from carboy.app.json.provider import DefaultJSONProvider
 class Point:
     x: int
     y: list[int]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '{"a": "ł"}'.encode(),
+        b'{"a": "\xed\xa0\x80"}',
+        b'\xef\xbb\xbf{"a": 1}',
+        '[1, "ł"]'.encode("utf-16-le"),
+        '[1, "ł"]'.encode("utf-16-be"),
+        '{"a": 1}'.encode("utf-32"),
+        '{"a": 1}'.encode("utf-32-le"),
+        b"[",
+        b"{",
+        b"",
+        b'{"a": "\xff"}',
+        b' {"a": 1}',
+        b'{"a": 1} x',
+        b"[1] ",
+        b"7",
+        '{"a": 1}',
+        bytearray(b'{"a": 1}'),
+    ],
+)
+def test_bytes_are_read_as_by_the_standard_library(data: bytes) -> None:
+    def outcome(loads: Any) -> Any:
+        try:
+            return loads(data)
+        except ValueError as error:
+            return type(error), str(error)
+
+    assert outcome(carboy.Flask("json").json.loads) == outcome(json.loads)
 
 
 class Html:

@@ -162,12 +162,43 @@ def test_the_configuration_starts_with_the_same_values() -> None:
     assert dict(carboy.Carboy.default_config) == dict(flask.Flask.default_config)
 
 
+# Modules of other packages that an import loads, without those that Python's own need.
+OF_CARBOY = {"__future__", "importlib", "typing"}
+OF_AN_APPLICATION = OF_CARBOY | {
+    "base64", "collections", "contextlib", "contextvars", "copy", "datetime", "enum", "errno",
+    "functools", "importlib.machinery", "importlib.util", "itertools", "json", "markupsafe", "math",
+    "operator", "os", "pathlib", "re", "sys", "threading", "time", "types", "urllib.parse",
+    "warnings", "weakref", "zlib",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("import carboy", OF_CARBOY),
+        ("from carboy import Flask; Flask('x')", OF_AN_APPLICATION),
+    ],
+)
+def test_an_import_loads_only_the_modules_in_a_list(code: str, expected: set[str]) -> None:
+    needed = " ".join(f"import {name};" for name in sorted(expected))
+    program = (
+        f"import sys; sys.path[:0] = {sys.path!r}; {needed} before = set(sys.modules); {code};"
+        "print(*sorted(name for name in set(sys.modules) - before"
+        " if name[0] != '_' and not name.startswith('carboy')))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-S", "-c", program], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split() == []
+
+
 def test_importing_carboy_loads_nothing_heavy() -> None:
     code = (
         "import sys, carboy; from carboy import Carboy, request, session, jsonify, Blueprint;"
         "app = Carboy('x'); app.route('/')(lambda: 'x');"
         "print(*sorted({'jinja2', 'click', 'asyncio', 'ssl', 'sqlite3', 'tempfile', 'logging',"
-        " 'itsdangerous', 'blinker', 'inspect', 'socket', 'email', 'importlib.metadata'}"
+        " 'itsdangerous', 'blinker', 'inspect', 'socket', 'email', 'importlib.metadata', 'random',"
+        " 'hashlib', 'ast', 'dataclasses', 'selectors', 'subprocess', 'traceback'}"
         " & set(sys.modules)))"
     )
     found = subprocess.run(

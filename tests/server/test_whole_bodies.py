@@ -264,4 +264,4 @@ def test_a_body_is_closed_after_its_response() -> None:
 def test_a_form_costs_few_calls() -> None:
     calls = calls_of(form_application(), head(COUNTED) + BODY)
     assert calls, "nothing was counted"
-    assert len(calls) <= 57, "\n".join(calls)
+    assert len(calls) <= 52, "\n".join(calls)

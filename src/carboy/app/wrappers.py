@@ -38,8 +38,10 @@ def _limit(own: str, key: str, text: str) -> Any:
     def read(self: Request) -> int | None:
         value: int | None = getattr(self, own)
         if value is None:
-            app = active_app()
-            value = getattr(RequestBase, key.lower()) if app is None else app.config[key]
+            try:
+                value = _cv.get().app.config[key]
+            except AttributeError:  # no application is active
+                value = getattr(RequestBase, key.lower())
         return value
 
     def write(self: Request, value: int | None) -> None:

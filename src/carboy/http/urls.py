@@ -40,12 +40,13 @@ _ALWAYS = "".join(map(chr, range(0x21))) + "%\x7f"
 def _partial_unquote(keep: str) -> Callable[[str], str]:
     """A function that decodes percent-encoded bytes, except those of the characters in `keep`."""
     kept = "|".join(f"{ord(char):02x}" for char in _ALWAYS + keep)
-    run = re.compile(f"(?:%(?!{kept})[0-9a-f]{{2}})++", re.IGNORECASE)
+    run = f"(?i:%(?!{kept})[0-9a-f]{{2}})++"
 
     def decode(match: re.Match[str]) -> str:
         return unquote(match[0], "utf-8", "werkzeug.url_quote")
 
-    return lambda text: run.sub(decode, text) if "%" in text else text
+    # `re` compiles the expression when it is first used, and keeps it: few programs need all four.
+    return lambda text: re.sub(run, decode, text) if "%" in text else text
 
 
 # RFC 3986, section 2.2: delimiters that have a meaning in a part stay encoded.

@@ -88,6 +88,8 @@ def _default(o: Any) -> Any:
     raise TypeError(f"Object of type {kind.__name__} is not JSON serializable")
 
 
+_decode = json.JSONDecoder().decode
+OPENED = (b"{", b"[")
 STRINGS = {("decimal", "Decimal"), ("uuid", "UUID")}
 
 
@@ -143,6 +145,9 @@ class DefaultJSONProvider(JSONProvider):
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
         """The value of JSON text; the keywords are those of `json.loads`."""
+        if s.__class__ is bytes and not kwargs and s[:1] in OPENED and s[1:2] != b"\0":
+            # UTF-8 (RFC 8259, section 8.1). json.loads would look for other encodings first.
+            return _decode(s.decode("utf-8", "surrogatepass"))
         return json.loads(s, **kwargs)
 
     def response(self, *args: Any, **kwargs: Any) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from carboy.http.fields.headers import Headers
 
 URLENCODED = "application/x-www-form-urlencoded"
+WITHOUT_PARAMETERS = frozenset({URLENCODED, "application/json"})  # as clients send them
 MULTIPART = "multipart/form-data"
 
 # Media types of text outside text/. Without a charset, clients would guess it.

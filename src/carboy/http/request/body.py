@@ -7,7 +7,13 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import IO, TYPE_CHECKING, Any
 
-from carboy.http.containers.multidict import CombinedMultiDict, MultiDict, iter_multi_items
+from carboy.http.containers.multidict import (
+    CombinedMultiDict,
+    ImmutableMultiDict,
+    MultiDict,
+    immutable_of,
+    iter_multi_items,
+)
 from carboy.http.exceptions import BadRequest, ClientDisconnected, UnsupportedMediaType
 from carboy.http.fields.content_type import URLENCODED
 from carboy.http.forms.parser import FormDataParser
@@ -15,6 +21,8 @@ from carboy.http.forms.urlencoded import parse_form
 
 if TYPE_CHECKING:
     from carboy.http.request.request import Request
+
+_new_dict = dict.__new__
 
 
 def load_form_data(request: Request) -> None:
@@ -45,6 +53,8 @@ def _received_form(request: Request) -> tuple[Any, Any, Any]:
         fields = parse_form(body.read())
     except ValueError:  # a malformed form has no fields, as with the parser
         fields = []
+    if new is ImmutableMultiDict:
+        return body, immutable_of(fields), _new_dict(ImmutableMultiDict)
     return body, new(fields), new()
 
 
@@ -57,12 +67,11 @@ def _is_received_form(request: Request, kept: dict[str, Any]) -> bool:
     if (
         exchange is None
         or exchange.body.__class__ is not io.BytesIO
-        or "stream" in kept
-        or "_cached_data" in kept
-        or "_parsed_content_type" in kept
-        or "content_length" in kept
-        or request._field("Content-Type") != URLENCODED
+        or not FORM_PARTS.isdisjoint(kept)
     ):
+        return False
+    known = None if "headers" in kept else exchange.head.found  # of an earlier request
+    if ((known and known.get("Content-Type")) or request._field("Content-Type")) != URLENCODED:
         return False
     limit = request.max_content_length
     return (
@@ -75,6 +84,8 @@ def _is_received_form(request: Request, kept: dict[str, Any]) -> bool:
 
 # Subclasses can override these to parse forms differently, and they can be replaced at any time.
 FORM_PARSING = frozenset({"make_form_data_parser", "mimetype", "stream", "want_form_data_parsed"})
+# These are also in the instance once they were read, or set.
+FORM_PARTS = FORM_PARSING | {"_cached_data", "_parsed_content_type", "content_length"}
 form_parsing: Callable[[Any], tuple[Any, ...]] = attrgetter(*sorted(FORM_PARSING))
 
 

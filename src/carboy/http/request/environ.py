@@ -13,11 +13,11 @@ from carboy.http.wsgi import (
     get_path_info,
     get_server,
 )
-from carboy.trace_context import TraceContext, trace_of
-from carboy.uuid7 import uuid7
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+
+    from carboy.trace_context import TraceContext
 
 
 def method(environ: WSGIEnvironment) -> str:
@@ -62,6 +62,8 @@ def request_id(environ: WSGIEnvironment) -> str:
     exchange: Any = environ.get("carboy.exchange")
     if hasattr(exchange, "id"):
         return str(exchange.id)
+    from carboy.uuid7 import uuid7
+
     return str(environ.setdefault("carboy.request_id", uuid7()))
 
 
@@ -70,6 +72,8 @@ def trace(environ: WSGIEnvironment) -> TraceContext:
     exchange: Any = environ.get("carboy.exchange")
     if hasattr(exchange, "trace"):
         return exchange.trace  # type: ignore[no-any-return]
+    from carboy.trace_context import trace_of
+
     parents = [environ[name] for name in ("HTTP_TRACEPARENT",) if name in environ]
     return trace_of(parents, [environ.get("HTTP_TRACESTATE", "")])
 

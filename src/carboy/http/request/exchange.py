@@ -12,11 +12,10 @@ from urllib.parse import unquote_to_bytes
 from carboy.http.exceptions import RequestEntityTooLarge
 from carboy.http.fields.headers import Headers, RequestHeaders
 from carboy.http.wsgi import LimitedStream
-from carboy.trace_context import TraceContext, trace_of
-from carboy.uuid7 import uuid7
 
 if TYPE_CHECKING:
     from carboy.gateway.interface import Exchange
+    from carboy.trace_context import TraceContext
 
 
 NO_LIMIT = 1 << 62
@@ -65,12 +64,18 @@ def proxy_protocol(exchange: Exchange) -> Any:
 
 
 def request_id(exchange: Exchange) -> str:
-    return str(exchange.id) if hasattr(exchange, "id") else uuid7()  # a test client has no id
+    if hasattr(exchange, "id"):
+        return str(exchange.id)
+    from carboy.uuid7 import uuid7
+
+    return uuid7()  # a test client has no id
 
 
 def trace(exchange: Exchange) -> TraceContext:
     if hasattr(exchange, "trace"):
         return exchange.trace  # type: ignore[no-any-return]
+    from carboy.trace_context import trace_of
+
     parents = field(exchange, "traceparent")
     return trace_of([] if parents is None else [parents], [field(exchange, "tracestate") or ""])
 

@@ -15,6 +15,7 @@ from carboy.http.fields.accept import (
 )
 from carboy.http.fields.auth import Authorization
 from carboy.http.fields.cache_control import RequestCacheControl, parse_cache_control_header
+from carboy.http.fields.content_type import WITHOUT_PARAMETERS
 from carboy.http.fields.cookies import parse_cookie
 from carboy.http.fields.etag import ETags, parse_etags
 from carboy.http.fields.ranges import IfRange, Range, parse_if_range_header, parse_range_header
@@ -35,7 +36,10 @@ def cookies(request: Request) -> Any:
 
 def parsed_content_type(request: Request) -> tuple[str, dict[str, str]]:
     """The media type in lower case and its parameters."""
-    mimetype, options = parse_options_header(request._field("Content-Type"))
+    value = request._field("Content-Type")
+    if value is not None and value in WITHOUT_PARAMETERS:
+        return value, {}
+    mimetype, options = parse_options_header(value)
     return mimetype.lower(), options
 
 

@@ -280,9 +280,8 @@ class Request:
         )
 
     def _parses_forms_normally(self) -> bool:
-        """Whether no step of parsing forms is overridden in the class or the instance."""
-        parts = body.form_parsing(self.__class__)
-        return parts == _own_form_parsing and body.FORM_PARSING.isdisjoint(self.__dict__)
+        """Whether no step of parsing forms is overridden in the class."""
+        return body.form_parsing(self.__class__) == _own_form_parsing
 
     _load_form_data = body.load_form_data
 

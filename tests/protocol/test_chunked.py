@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from calls import number_of_calls
 from carboy.protocol import Data, Limits, Machine
+from carboy.protocol.errors import RemoteProtocolError
 from protocol.feeding import body, outcome, play, refusal
 from protocol.rules import chunked, get, trailer
 
@@ -99,16 +100,61 @@ def test_chunks_taken_together_are_those_taken_one_by_one(
     assert play(groups, limits) == whole
 
 
-def test_one_step_takes_a_limited_number_of_chunks() -> None:
-    connection = Machine(Limits())
+@pytest.mark.parametrize(("line", "most"), [(b"1", 2048), (b"01", 64), (b"2;a", 2)])
+def test_one_step_takes_a_limited_number_of_chunks(line: bytes, most: int) -> None:
+    connection = Machine(Limits(chunk_overhead=100_000))
     connection.receive(chunked(b""))
-    event = connection.receive(b"1\r\nx\r\n" * 10_000)
+    size = int(line[:2].rstrip(b";"))
+    event = connection.receive((line + b"\r\n" + b"x" * size + b"\r\n") * 10_000)
     sizes = []
     while isinstance(event, Data):
         sizes.append(len(event.data))
         event = connection.next_event()
-    assert sum(sizes) == 10_000
-    assert max(sizes) < 100
+    assert sum(sizes) == 10_000 * size
+    assert max(sizes) <= most
+
+
+def calls_for(*chunks: bytes) -> int:
+    """The calls for a body in these chunks, which has come in one piece."""
+    connection = Machine(Limits())
+    connection.receive(chunked(b""))
+    data = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in (*chunks, b""))
+
+    def read() -> None:
+        event = connection.receive(data)
+        while isinstance(event, Data):
+            event = connection.next_event()
+
+    return number_of_calls(read)
+
+
+def test_chunks_of_one_byte_cost_at_most_ten_times_a_body_in_one_chunk() -> None:
+    assert calls_for(*[b"x"] * 4096) <= 10 * calls_for(b"x" * 4096)
+
+
+@pytest.mark.parametrize(
+    "broken", [b"1\r\nx\n\n", b"1\r\nxx\r\n", b"1\n\nx\r\n", b"1 \nx\r\n", b"x\r\nx\r\n"]
+)
+def test_a_broken_chunk_in_a_run_of_single_bytes_is_refused(broken: bytes) -> None:
+    connection = Machine(Limits())
+    connection.receive(chunked(b""))
+    event = connection.receive(b"1\r\na\r\n" * 5 + broken + b"1\r\nb\r\n0\r\n\r\n")
+    content = b""
+    with pytest.raises(RemoteProtocolError):  # noqa: PT012
+        while isinstance(event, Data):
+            content += event.data
+            event = connection.next_event()
+    assert content[:5] == b"aaaaa"
+
+
+def test_a_run_of_single_bytes_ends_at_the_limit() -> None:
+    connection = Machine(Limits(body=5))
+    connection.receive(chunked(b""))
+    event = connection.receive(b"1\r\na\r\n" * 6 + b"0\r\n\r\n")
+    assert isinstance(event, Data)
+    assert event.data == b"aaaaa"
+    with pytest.raises(RemoteProtocolError, match="5 bytes"):
+        connection.next_event()
 
 
 @pytest.mark.parametrize("line", [b"1", b"01", b"1;a=b"])

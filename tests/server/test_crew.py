@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from carboy.server.crew import Crew
+from carboy.server.crew import CLOSE_LOOKS, Crew
 from carboy.server.dispatch_times import CAP, DispatchTimes
 from live_engine import GET, Live, eventually, hello, served
 from running import PATIENCE
@@ -348,3 +350,97 @@ def test_replacing_a_leader_keeps_the_count_of_bytes_sent() -> None:
         assert connection.moved == before
         go.set()
         assert len(client.reply().body) == 1 << 22
+
+
+class Looks:
+    """Stands for the lock that the watcher waits for: each wait is over at once."""
+
+    def __init__(self, steps: list[Callable[[], object]]) -> None:
+        self.steps = iter(steps)
+        self.pauses: list[float] = []
+
+    def acquire(self, timeout: float) -> bool:
+        self.pauses.append(timeout)
+        for step in self.steps:
+            step()
+            return False
+        return True
+
+
+class Held:
+    """A request that the leader runs."""
+
+    patience = 0.0
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.connection = SimpleNamespace()
+
+
+class Watched:
+    """A crew whose watcher makes its looks in this thread."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, interval: float) -> None:
+        self.computed = 0.0
+        self.deposed: list[float] = []
+        monkeypatch.setattr(time, "process_time", lambda: self.computed)
+        self.crew = crew = Crew(4, interval, lambda lead: None)
+        crew.on_deposed = lambda exchange, seconds: self.deposed.append(seconds)
+        crew._claim = lambda: True  # type: ignore[method-assign]
+
+    def holds(self) -> None:
+        """The leader runs a request, and is still in it at the next looks."""
+        self.crew.current.slot[:] = [Held()]  # type: ignore[list-item]
+
+    def computes(self) -> None:
+        """Between two looks, the process has used the processor all the time."""
+        self.computed += self.crew._interval
+
+    def look(self, *steps: Callable[[], object]) -> list[float]:
+        looks = Looks([*steps])
+        self.crew._ended = looks  # type: ignore[assignment]
+        self.crew._watch()
+        return looks.pauses
+
+
+def nothing() -> None:
+    pass
+
+
+def test_the_watcher_looks_closely_after_it_has_replaced_a_leader(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watched = Watched(monkeypatch, 100.0)
+    pauses = watched.look(watched.holds, nothing, watched.holds, nothing, nothing)
+    assert pauses == [100.0, 100.0, 10.0, 10.0, 10.0, 10.0]
+    # The second request waits as well. It counts like the first, although it was found sooner.
+    assert watched.deposed == [100.0, 100.0]
+
+
+def test_a_handler_that_computes_keeps_the_lead_for_the_whole_interval(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watched = Watched(monkeypatch, 100.0)
+    watched.look(
+        watched.holds, nothing, watched.holds, watched.computes, watched.computes, watched.computes
+    )
+    assert len(watched.deposed) == 1
+
+
+def test_the_watcher_looks_rarely_again_when_no_leader_was_held_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watched = Watched(monkeypatch, 100.0)
+    monkeypatch.setattr("carboy.server.crew.IDLE_LOOKS", CLOSE_LOOKS + 2)
+    pauses = watched.look(watched.holds, nothing, *[nothing] * (CLOSE_LOOKS + 1))
+    assert pauses[2:] == [10.0] * CLOSE_LOOKS + [100.0] * 2
+
+
+def test_requests_that_wait_now_and_then_do_not_make_their_view_slow() -> None:
+    learned = DispatchTimes(budget=0.001, size=10)
+    for n in range(1, 2000):
+        if n % 100 == 0:
+            learned.note("view", 0.002, stuck=True)  # the interval of the watcher
+        else:
+            learned.note("view", 0.00002)
+        assert learned.is_quick("view")

@@ -74,6 +74,11 @@ T = TypeVar("T")
 # warnings about it.
 RETRY_AFTER, WARN_EVERY = 1.0, 60.0
 IDLE_LOOKS = 64  # times the watcher finds the leader idle before it sleeps until it is woken
+# After the watcher has replaced a leader, it looks CLOSER times as often, for this many looks: a
+# view that waits now and then, and is quick otherwise, will wait again. The looks cost about as
+# much as the wait of a leader that is found late. So at worst, each of them doubles its cost.
+CLOSER, CLOSE_LOOKS = 10, 250
+WAITING = 0.4  # share of the time: a process that waits has computed for less than this
 
 
 class Deposed(BaseException):
@@ -246,20 +251,21 @@ class Crew:
 
     # --- leadership
 
-    def depose(self, lead: Lead) -> bool:
+    def depose(self, lead: Lead, least: float = 0.0) -> bool:
         """Make another thread leader if `lead` still runs a handler; returns whether it did.
 
-        Called by the watcher, or by a leader that is about to wait.
+        Called by the watcher, or by a leader that is about to wait. The handler counts as one that
+        has run for `least` seconds at least.
         """
         # First the thread, then the slot: without a new leader, no thread would lead.
         if not lead.slot or self.led_by_loop or not self._claim():
             return False
-        if not self.take_over(lead, self._work.put):
+        if not self.take_over(lead, self._work.put, least):
             self._idle.append(None)  # the leader was quicker
             return False
         return True
 
-    def take_over(self, lead: Lead, have_led: Callable[[Lead], object]) -> bool:
+    def take_over(self, lead: Lead, have_led: Callable[[Lead], object], least: float = 0.0) -> bool:
         """Take `lead` from its thread, which runs a handler, and call `have_led` with another Lead.
 
         False if the handler has ended: its thread leads on.
@@ -280,7 +286,7 @@ class Crew:
             self.away += 1
             self.running[exchange] = None
             exchange.leader_thread = lead.thread
-            self.on_deposed(exchange, time.monotonic() - exchange.began)
+            self.on_deposed(exchange, max(least, time.monotonic() - exchange.began))
         except Exception as error:
             log.critical(
                 "An error occurred while the leader was replaced. Another thread leads now.",
@@ -299,7 +305,10 @@ class Crew:
     def _watch(self) -> None:
         seen = None
         idle_looks = 0
-        while not self._stopped and not self._ended.acquire(timeout=self._interval):
+        close = 0  # close looks that are left
+        used = 0.0  # processor time of this process at the last look
+        while not self._stopped and not self._ended.acquire(timeout=self._pause(close)):
+            close = max(0, close - 1)
             lead = self.current
             now = lead.slot[-1:]
             if not now:
@@ -310,14 +319,31 @@ class Crew:
                     idle_looks = 0
                 continue
             idle_looks = 0
-            if now[0] is seen:
-                patience = now[0].patience
-                if not patience or time.monotonic() - now[0].began > patience:
-                    self.depose(lead)
+            exchange = now.pop()
+            before, used = used, time.process_time()
+            if exchange is seen:
+                if self._is_held(exchange, used - before if close else None):
                     seen = None
+                    # Found early, the handler has not returned yet: it counts like the others.
+                    if self.depose(lead, self._interval):
+                        close = CLOSE_LOOKS
             else:
-                seen = now[0]
-            del now
+                seen = exchange
+            del exchange
+
+    def _pause(self, close: int) -> float:
+        return self._interval / CLOSER if close else self._interval
+
+    def _is_held(self, exchange: ServerExchange, used: float | None) -> bool:
+        """Whether the exchange has held the leader from one look to the next for too long.
+
+        `used` is the processor time of the process between two close looks. If it is little, the
+        handler waits. If the process computes, the handler has the whole interval.
+        """
+        seconds = time.monotonic() - exchange.began
+        if exchange.patience:
+            return seconds > exchange.patience
+        return used is None or seconds > self._interval or used < WAITING * self._pause(1)
 
     def _sleep(self) -> None:
         self.asleep = True

@@ -100,6 +100,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.engine_url",
         "carboy.origins",
         "carboy.relay",
+        "carboy.request_identity",  # the request of a WebSocket, for `carboy stacks`
         "carboy.shared",
         "carboy.sizes",
     ),

@@ -11,12 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
+from types import CodeType, FrameType
 from typing import Any
 from weakref import ref
 
 # A weak reference: an exchange has the context in which this variable has its value, and each
 # would keep the other alive.
 current: ContextVar[ref[Any] | None] = ContextVar("carboy.request", default=None)
+# Functions that run requests on threads of their own, such as handlers of WebSockets. Each has a
+# function that finds the exchange in its frames. For commands that show the threads of a server.
+runners: dict[CodeType, Callable[[FrameType], Any]] = {}
 # Each returns an identity, or None.
 finders: list[Callable[[], Any]] = []
 

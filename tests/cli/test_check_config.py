@@ -294,3 +294,12 @@ def test_json_requires_an_action(folder: Path) -> None:
     with Running("run", "--json", cwd=folder) as running:
         assert running.wait() == 2
         assert "--json requires --print-config or --check-config." in running.text()
+
+
+def test_a_mistyped_key_is_corrected_in_its_own_spelling(folder: Path) -> None:
+    (folder / "pyproject.toml").write_text("[tool.carboy]\nrequest-timout = 5\nqueue_timout = 5\n")
+    code, found = check(folder)
+    texts = " ".join(each["text"] for each in found["problems"])
+    assert code == 1
+    assert "Did you mean 'request-timeout'?" in texts
+    assert "Did you mean 'queue_timeout'?" in texts

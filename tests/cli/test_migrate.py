@@ -531,3 +531,12 @@ def test_the_command_passes_the_check(folder: Path) -> None:
     words = shlex.split(found("shop.ini")["command"])[1:]
     with Running(*words, "--check-config", cwd=folder) as running:
         assert running.wait() == 0, running.text()
+
+
+@pytest.mark.parametrize("line", ["uvicorn shop:app --foo 3", "uvicorn --foo 3 shop:app"])
+def test_the_value_of_an_unknown_option_is_not_the_application(line: str) -> None:
+    command = find_command(line.split())
+    assert command is not None
+    found = list(read_words(command.words, command.server, "command"))
+    assert [each.value for each in found if each.name == command.server.positional] == ["shop:app"]
+    assert [each.text for each in found if each.name == "--foo"] == ["--foo 3"]

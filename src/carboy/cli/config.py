@@ -79,7 +79,7 @@ def read_project(folder: Path, known: Iterable[str]) -> Project:
             continue
         problems.append(
             f"There is no option for the key {key!r} of [tool.carboy] in {path}."
-            + suggestion(name, names)
+            + suggestion(key, names if "_" in key else [each.replace("_", "-") for each in names])
         )
     return Project(path, values, tuple(problems), text)
 

@@ -31,6 +31,7 @@ from carboy.realtime.websocket_events import Events
 from carboy.realtime.websocket_link import INTERNAL_ERROR, POLICY, ConnectionClosed, Link
 from carboy.realtime.websocket_threads import the_threads
 from carboy.realtime.websocket_waiter import Waiter
+from carboy.request_identity import runners
 
 if TYPE_CHECKING:
     from carboy.app.context import RequestContext
@@ -245,6 +246,9 @@ def _propagates(exchange: Any, app: Any) -> bool:
 def _exchange_of(frame: FrameType) -> Any:
     call: HandlerCall = frame.f_locals["self"]
     return call._exchange
+
+
+runners[HandlerCall._run.__code__] = _exchange_of
 
 
 def _name_of(frame: FrameType) -> str:

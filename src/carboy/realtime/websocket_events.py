@@ -24,12 +24,13 @@ import threading
 from collections.abc import Callable, Generator
 from contextvars import Context
 from enum import Enum, auto
-from types import GeneratorType
+from types import FrameType, GeneratorType
 from typing import Any
 
 from carboy.realtime.websocket import WebSocket
 from carboy.realtime.websocket_link import ConnectionClosed, Link
 from carboy.realtime.websocket_threads import WebSocketThreads
+from carboy.request_identity import identity, runners
 
 End = Callable[[Any, BaseException | None, Callable[[], None]], None]
 MESSAGES_A_TURN = 16  # of one connection, before those of others
@@ -228,3 +229,11 @@ class Generated:
         if value is not None:
             self._ws.send(value)
         return None
+
+
+def _exchange_of(frame: FrameType) -> Any:
+    """The request of a turn; its thread has entered the context, so this looks in a copy."""
+    return frame.f_locals["self"]._context.copy().run(identity)
+
+
+runners[Events.run.__code__] = _exchange_of

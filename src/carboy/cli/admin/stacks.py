@@ -28,17 +28,30 @@ def stacks(client: Client, worker: int | None, whole: bool, timeout: float, as_j
 def _worker(worker: dict[str, Any], whole: bool) -> list[str]:
     if worker["failure"]:
         return _silent(worker)
-    threads = worker["threads"]
-    busy = [each for each in threads if each["request"] is not None]
-    count = sum(not each["coroutine"] for each in threads)
-    waits = len(threads) - count
-    title = f"Worker {worker['pid']}: {number(count, 'thread')}, {len(busy) - waits} with a request"
-    if waits:
-        title += f", {number(waits, 'request')} in a coroutine that waits"
-    lines = [title, ""]
-    for each in threads if whole else busy:
+    found = worker["threads"]
+    busy = [each for each in found if each["request"] is not None]
+    lines = [f"Worker {worker['pid']}: {_counts(found, busy)}", ""]
+    for each in found if whole else busy:
         lines += [*_thread(each, whole), ""]
     return lines
+
+
+def _counts(found: list[dict[str, Any]], busy: list[dict[str, Any]]) -> str:
+    """The numbers of threads, requests and WebSockets."""
+    threads = sum(not each["coroutine"] for each in found)
+    with_request = sum(not (each["coroutine"] or each["websocket"]) for each in busy)
+    text = f"{number(threads, 'thread')}, {with_request} with a request"
+    held = sum(each["websocket"] and not each["coroutine"] for each in busy)
+    if held:
+        text += f", {held} with a WebSocket"
+    waits = [each for each in busy if each["coroutine"]]
+    requests = sum(each["count"] for each in waits if not each["websocket"])
+    if requests:
+        text += f"; {number(requests, 'request')} in a coroutine that waits"
+    websockets = sum(each["count"] for each in waits if each["websocket"])
+    if websockets:
+        text += f"; {number(websockets, 'WebSocket')} in a coroutine that waits"
+    return text
 
 
 def _silent(worker: dict[str, Any]) -> list[str]:
@@ -54,6 +67,8 @@ def _silent(worker: dict[str, Any]) -> list[str]:
 def _thread(thread: dict[str, Any], whole: bool) -> list[str]:
     kind = "Coroutine" if thread["coroutine"] else "Thread"
     title = f"{kind} {thread['thread'] or thread['id']}"
+    if thread["count"] > 1:
+        title = f"{thread['count']} coroutines; the oldest is {thread['thread']}"
     frames = thread["frames"]
     if thread["request"] is not None:
         title += f", {thread['request']} (for {duration(thread['seconds'])})"

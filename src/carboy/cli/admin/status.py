@@ -82,13 +82,13 @@ def requests(found: dict[str, Any], longest: int = 2000) -> list[str]:
             rows.append((each["seconds"], worker["pid"], each))
     if not rows and not last_read(found):
         return ["No request is in flight."]
-    rows.sort(key=lambda row: -row[0])
+    rows.sort(key=lambda row: (row[2]["state"] == "websocket", -row[0]))
     shown = [
         (
             duration(seconds),
             str(pid),
             each["state"],
-            shortened(each["request"], longest),
+            counted(each.get("count", 1), shortened(each["request"], longest)),
             _what(each),
         )
         for seconds, pid, each in rows
@@ -97,6 +97,11 @@ def requests(found: dict[str, Any], longest: int = 2000) -> list[str]:
         ("?", str(pid), "read last", shortened(line, longest), "") for pid, line in last_read(found)
     ]
     return table(("AGE", "WORKER", "STATE", "REQUEST", "AT"), shown, ">>   ")
+
+
+def counted(count: int, text: str) -> str:
+    """A text for several things: 12 x GET /chat HTTP/1.1."""
+    return text if count == 1 else f"{count} x {text}"
 
 
 def _what(each: dict[str, Any]) -> str:

@@ -82,6 +82,7 @@ def read_words(words: tuple[str, ...], server: Server, place: str) -> Iterator[G
     if server.long_names:
         by_spelling |= {f"--{name}": name for name in table}
     rest = list(words)
+    last = 1  # words that an unknown option leaves, because the last one may be the application
     while rest:
         word = rest.pop(0)
         if word == "--":
@@ -89,23 +90,26 @@ def read_words(words: tuple[str, ...], server: Server, place: str) -> Iterator[G
                 yield Given(server.positional, each, each, place)
             return
         if not word.startswith("-") or word == "-":
+            last = 0
             yield Given(server.positional, word, word, place)
         elif word.startswith("--"):
-            yield _long(word, rest, by_spelling, server, place)
+            yield _long(word, rest, by_spelling, server, place, last)
         else:
             yield from _short(word, rest, by_spelling, table, place)
 
 
 def _long(
-    word: str, rest: list[str], by_spelling: dict[str, str], server: Server, place: str
+    word: str, rest: list[str], by_spelling: dict[str, str], server: Server, place: str, last: int
 ) -> Given:
     spelling, equals, value = word.partition("=")
     if spelling in server.negatives:
         return Given(server.negatives[spelling], False, word, place)
     name = _full_name(spelling, by_spelling, server)
     if name is None:
-        follows = not equals and rest and not rest[0].startswith("-") and len(rest) > 1
-        return Given(spelling, rest.pop(0) if follows else value, word, place)
+        if not equals and len(rest) > last and not rest[0].startswith("-"):
+            value = rest.pop(0)
+            word = f"{word} {value}"
+        return Given(spelling, value, word, place)
     if server.table[name].takes is Takes.FLAG and not (server.long_names and equals):
         return Given(name, not spelling.startswith("--no-"), word, place)
     if not equals:

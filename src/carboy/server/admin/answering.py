@@ -105,7 +105,7 @@ def questions_of_a_worker(
     answering = Answering()
     answering.add("status", lambda message: status(engine))
     answering.add("top", top.answer(metrics, lambda: status(engine)), takes_long=True)
-    answering.add("stacks", lambda message: all_stacks(engine))
+    answering.add("stacks", lambda message: all_stacks())
     answering.add("log-level", Levels().answer)
     if metrics is not None:
         answering.add("metrics", metrics.answer, takes_long=True)

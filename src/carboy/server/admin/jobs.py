@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from carboy.net.worker_jobs import JobState, ShownJob, jobs
-from carboy.server.admin.running import innermost
+from carboy.server.admin.frames import innermost
 from carboy.thread_frames import thread_frames
 
 ORDER = list(JobState)

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from carboy.server.admin.call import Answer, Ask, Call, CannotAnswer, Refused, Reply, Steps
+from carboy.server.admin.frames import is_own_file
 from carboy.server.admin.operations import Operations
-from carboy.server.admin.running import is_own_file
 from carboy.server.admin.stacks import asked_workers
 from carboy.server.engine import Engine
 from carboy.server.machine import resident

@@ -2,70 +2,32 @@
 
 Read by a thread that is not the leader, without a lock: at worst, a request has just ended. Nothing
 is recorded for it while requests run. The thread of a request is found by its frames, because the
-functions that run a request have it as a local variable.
+functions that run a request have it as a local variable. WebSockets are open for long, so those at
+the same place are one entry.
 """
 
 from __future__ import annotations
 
-import linecache
-import sysconfig
 import threading
 import time
-from collections.abc import Sequence
-from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
+from carboy.request_identity import runners
+from carboy.server.admin.frames import RUN, calls_of, innermost, innermost_of_task
+from carboy.server.admin.tasks import is_websocket, task_stacks, waiting_coroutines
 from carboy.server.connection import CLOSED, IDLE, LATER, RUNNING, STREAMING
-from carboy.server.dispatching import Dispatcher
 from carboy.server.engine import Engine
 from carboy.server.exchange import ServerExchange
 from carboy.server.http2.pipe import with_streams
-from carboy.server.runner import Runner
 from carboy.thread_frames import task_frames, thread_frames
 
-RUN: frozenset[CodeType] = frozenset({Runner.run.__code__, Dispatcher.dispatch.__code__})
+Threads = dict[ServerExchange, tuple[int, FrameType]]  # identifier and innermost frame
+
+WEBSOCKET = "websocket"  # the state of a request that has become one
+MOST_GROUPS = 100  # groups of WebSockets
+MOST_PLACES = 1000  # WebSockets whose places are looked up
 PHASES = {RUNNING: "running", STREAMING: "streaming", LATER: "awaiting"}
-_paths = sysconfig.get_paths()
-NOT_OWN = tuple(
-    {
-        str(Path(__file__).resolve().parents[2]) + "/",
-        *(_paths[name] + "/" for name in ("stdlib", "platstdlib", "purelib", "platlib")),
-        "<",
-    }
-)
-
-
-def is_own(code: CodeType) -> bool:
-    """Whether a function is part of the application, and not of a library or of Python."""
-    return is_own_file(code.co_filename)
-
-
-def is_own_file(name: str) -> bool:
-    """Whether a file is part of the application."""
-    return not name.startswith(NOT_OWN)
-
-
-def shown(frame: FrameType) -> dict[str, Any]:
-    """File, line and function of a frame."""
-    code = frame.f_code
-    return {"file": code.co_filename, "line": frame.f_lineno, "function": code.co_qualname}
-
-
-def innermost(frame: FrameType | None) -> dict[str, Any] | None:
-    """The place of the application that a thread is at, or the innermost one of any code."""
-    first = frame
-    while frame is not None and frame.f_code not in RUN:
-        if is_own(frame.f_code):
-            return shown(frame)
-        frame = frame.f_back
-    return None if first is None else shown(first)
-
-
-def innermost_of_task(frames: Sequence[FrameType]) -> dict[str, Any] | None:
-    """The same for a coroutine, whose frames begin with the outermost one."""
-    own = [frame for frame in frames if is_own(frame.f_code)]
-    return shown((own or frames)[-1]) if frames else None
 
 
 def task_of(exchange: ServerExchange) -> Any:
@@ -76,16 +38,21 @@ def task_of(exchange: ServerExchange) -> Any:
 def request_of(frame: FrameType | None) -> ServerExchange | None:
     """The request that a thread with this innermost frame runs."""
     while frame is not None:
-        if frame.f_code in RUN:
+        code = frame.f_code
+        found: Any = None
+        if code in RUN:
             found = frame.f_locals.get("exchange")
+        elif code in runners:
+            found = runners[code](frame)
+        if code in RUN or found is not None:
             return found if isinstance(found, ServerExchange) else None
         frame = frame.f_back
     return None
 
 
-def threads_of_requests() -> dict[ServerExchange, tuple[int, FrameType]]:
+def threads_of_requests() -> Threads:
     """The thread that runs each request, and its innermost frame."""
-    found: dict[ServerExchange, tuple[int, FrameType]] = {}
+    found: Threads = {}
     for ident, frame in thread_frames().items():
         if ident != threading.get_ident() and (exchange := request_of(frame)) is not None:
             found[exchange] = ident, frame
@@ -108,62 +75,87 @@ def open_exchanges(engine: Engine) -> list[tuple[ServerExchange, str]]:
 
 
 def running_requests(engine: Engine) -> list[dict[str, Any]]:
-    """All requests of the engine, oldest first, with their seconds, thread and place."""
-    now = time.monotonic()
+    """All requests of the engine, oldest first, with their seconds, thread and place.
+
+    After them the WebSockets: one entry with their number (`count`) for each route and place.
+    """
     threads = threads_of_requests()
-    names = {each.ident: each.name for each in threading.enumerate()}
-    found = []
+    requests: list[dict[str, Any]] = []
+    websockets: list[ServerExchange] = []
     for exchange, state in open_exchanges(engine):
-        ident, frame = threads.get(exchange, (None, None))
+        if is_websocket(exchange):
+            websockets.append(exchange)
+            continue
+        frame = threads[exchange][1] if exchange in threads else None
         place = innermost(frame) or innermost_of_task(task_frames(task_of(exchange)))
-        began = exchange.queued_at or exchange.arrived or exchange.began
-        found.append(
-            {
-                "request": exchange.request_line(),
-                "state": state,
-                "seconds": round(now - began, 3) if began else 0.0,
-                "client": exchange.peer[0] if exchange.peer else None,
-                "thread": names.get(ident) if ident is not None else None,
-                "route": getattr(exchange, "route", "") or "",
-                "id": getattr(exchange, "id", "") or "",
-                "waits_for": next(reversed(exchange.services), None),
-                "at": place,
-            }
-        )
-    return sorted(found, key=lambda each: -each["seconds"])
+        requests.append(described(exchange, state, threads, place))
+    found = grouped_websockets(websockets, threads)
+    return sorted(requests, key=_age) + sorted(found, key=_age)
 
 
-def all_stacks(engine: Engine) -> list[dict[str, Any]]:
-    """The calls of every thread but this one, and of the coroutines of requests that wait.
+def _age(each: dict[str, Any]) -> float:
+    return -float(each["seconds"])
+
+
+def grouped_websockets(websockets: list[ServerExchange], threads: Threads) -> list[dict[str, Any]]:
+    """The oldest WebSocket of each route and place, with the number of those."""
+    places = places_of_websockets(len(websockets))
+    counts: dict[Any, int] = {}
+    oldest: dict[Any, tuple[ServerExchange, dict[str, Any] | None]] = {}
+    for exchange in websockets:
+        frame = threads[exchange][1] if exchange in threads else None
+        place = innermost(frame) or places.get(exchange)
+        key: Any = (exchange.route or exchange.head.path, frame is None, *(place or {}).values())
+        if key not in oldest and len(oldest) >= MOST_GROUPS:
+            key = None
+        counts[key] = counts.get(key, 0) + 1
+        if key not in oldest or exchange.began < oldest[key][0].began:
+            oldest[key] = exchange, place
+    return [
+        {**described(exchange, WEBSOCKET, threads, place), "count": counts[key]}
+        for key, (exchange, place) in oldest.items()
+    ]
+
+
+def described(
+    exchange: ServerExchange, state: str, threads: Threads, place: dict[str, Any] | None
+) -> dict[str, Any]:
+    """A request, for JSON."""
+    ident = threads[exchange][0] if exchange in threads else None
+    names = (each.name for each in threading.enumerate() if each.ident == ident)
+    began = exchange.queued_at or exchange.arrived or exchange.began
+    return {
+        "request": exchange.request_line(),
+        "state": state,
+        "seconds": round(time.monotonic() - began, 3) if began else 0.0,
+        "client": exchange.peer[0] if exchange.peer else None,
+        "thread": next(names, None) if ident is not None else None,
+        "route": getattr(exchange, "route", "") or "",
+        "id": getattr(exchange, "id", "") or "",
+        "waits_for": next(reversed(exchange.services), None),
+        "at": place,
+        "count": 1,
+    }
+
+
+def places_of_websockets(count: int) -> dict[Any, dict[str, Any] | None]:
+    """The places of the coroutines of WebSockets; {} if there are so many that it takes long."""
+    if not 0 < count <= MOST_PLACES:
+        return {}
+    return {
+        each.exchange: innermost_of_task(each.frames)
+        for each in waiting_coroutines()
+        if each.exchange is not None
+    }
+
+
+def all_stacks() -> list[dict[str, Any]]:
+    """The calls of every thread but this one, and of the coroutines that wait.
 
     Outermost first, with the request that each runs. `coroutine` says which of both it is.
     """
-    found = [*thread_stacks(), *task_stacks(engine)]
+    found = [*thread_stacks(), *task_stacks()]
     return sorted(found, key=lambda each: (each["request"] is None, -(each["seconds"] or 0.0)))
-
-
-def task_stacks(engine: Engine) -> list[dict[str, Any]]:
-    """The calls of coroutines that requests wait for, and that no thread runs now."""
-    now = time.monotonic()
-    threads = threads_of_requests()
-    found = []
-    for exchange, _ in open_exchanges(engine):
-        task = task_of(exchange)
-        frames = task_frames(task)
-        if not frames or exchange in threads:
-            continue
-        began = exchange.arrived or exchange.began
-        found.append(
-            {
-                "thread": task.get_name(),
-                "id": None,
-                "coroutine": True,
-                "request": exchange.request_line(),
-                "seconds": round(now - began, 3) if began else 0.0,
-                "frames": [call_of(frame) for frame in frames],
-            }
-        )
-    return found
 
 
 def thread_stacks() -> list[dict[str, Any]]:
@@ -180,26 +172,11 @@ def thread_stacks() -> list[dict[str, Any]]:
                 "thread": names.get(ident, ""),
                 "id": ident,
                 "coroutine": False,
+                "websocket": exchange is not None and is_websocket(exchange),
+                "count": 1,
                 "request": exchange.request_line() if exchange else None,
                 "seconds": round(now - exchange.began, 3) if exchange else None,
                 "frames": calls_of(frame),
             }
         )
     return found
-
-
-def calls_of(frame: FrameType | None) -> list[dict[str, Any]]:
-    """The calls that lead to a frame, outermost first, each with the text of its line."""
-    found: list[dict[str, Any]] = []
-    while frame is not None:
-        found.append(call_of(frame))
-        frame = frame.f_back
-    return found[::-1]
-
-
-def call_of(frame: FrameType) -> dict[str, Any]:
-    """One call, with the text of its line."""
-    place = shown(frame)
-    place["own"] = is_own(frame.f_code)
-    place["text"] = linecache.getline(place["file"], place["line"], frame.f_globals).strip()
-    return place

@@ -28,9 +28,9 @@ from typing import Any
 
 from carboy.gateway.route import KEY, route_of
 from carboy.net.worker_loop import running_loops
-from carboy.request_identity import current
+from carboy.request_identity import current, runners
 from carboy.server.admin.call_tree import CallTree
-from carboy.server.admin.running import RUN
+from carboy.server.admin.frames import RUN
 from carboy.server.switch_interval import briefly
 from carboy.thread_frames import thread_frames
 
@@ -133,6 +133,8 @@ def _request_finder(frame: FrameType) -> Finder | None:
     code = frame.f_code
     if code in RUN:
         return _of_runner
+    if code in runners:
+        return runners[code]
     for loop in running_loops():
         if code in loop.watch.requests:
             return loop.watch.requests[code]

@@ -106,7 +106,7 @@ def test_refused_requests_are_counted_by_reason() -> None:
     counted = counts()
     counted(refused(431))
     counted(refused(400))
-    counted(record(status=503, refusal="queue_timeout", queued_at=1.0, seconds=2.0))
+    counted(record(status=503, refusal="queue_timeout", queued_at=1.0, began=1.0, seconds=2.0))
     found = counted.take()
     assert found["refused"] == {
         "request_header_fields_too_large": 1, "bad_request": 1, "queue_timeout": 1,

@@ -69,7 +69,9 @@ def open_exchanges(engine: Engine) -> list[tuple[ServerExchange, str]]:
         phase = connection.phase
         if exchange_of is None or phase is IDLE or phase is CLOSED or phase not in PHASES:
             continue
-        waits = phase is RUNNING and exchange_of.queued_at and not exchange_of.began
+        # A request begins again when it has a thread.
+        queued_at = exchange_of.queued_at
+        waits = phase is RUNNING and queued_at and exchange_of.began <= queued_at
         found.setdefault(exchange_of, "waiting" if waits else PHASES[phase])
     return list(found.items())
 

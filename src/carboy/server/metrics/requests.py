@@ -35,6 +35,7 @@ METHODS = frozenset(
 )  # fmt: skip
 LONGEST_ROUTE = 256  # characters
 SERVER_ERROR = 500
+NEVER_RAN = frozenset(("queue_timeout", "queue_limit", "overload"))  # reasons of refusals
 
 clock = time.monotonic
 Count = Callable[[Any, str, int], None]
@@ -173,8 +174,9 @@ class RequestCounts:
             own.refused[exchange.refusal] = own.refused.get(exchange.refusal, 0) + 1
         if not exchange.queued_at:
             return
-        # One that was refused while it waited has never begun.
-        waited = max(0.0, exchange.began - exchange.queued_at) if exchange.began else seconds
+        waited = max(0.0, exchange.began - exchange.queued_at)
+        if exchange.refusal in NEVER_RAN:
+            waited = seconds
         own.queue[0] += waited
         own.queue[bisect_left(self.bounds, waited) + 1] += 1
 

@@ -126,7 +126,7 @@ def test_a_file_of_gunicorn_is_read_and_not_run(folder: Path) -> None:
     }
     assert one["command"].startswith("SHOP=1 carboy run app:app ")
     said = verdicts(one)
-    assert said["backlog"] == said["daemon"] == said["def"] == "no equal"
+    assert said["backlog"] == said["daemon"] == said["def"] == "no equivalent"
     assert "only known when the file runs" in note(one, "backlog")
     assert "Did you mean 'workers'?" in note(one, "worekrs")
     places = {each["setting"]: each["place"] for each in one["findings"]}
@@ -204,7 +204,7 @@ def test_branches_are_taken_where_the_condition_is_known(folder: Path) -> None:
     )
     one = found("gunicorn.conf.py")
     assert one["table"]["workers"] == 2
-    assert verdicts(one)["backlog"] == verdicts(one)["umask"] == "no equal"
+    assert verdicts(one)["backlog"] == verdicts(one)["umask"] == "no equivalent"
 
 
 # --- command lines
@@ -231,7 +231,7 @@ def test_workers_of_one_request_at_a_time_have_one_thread(folder: Path) -> None:
 def test_green_threads_have_no_equal(folder: Path) -> None:
     one = found("gunicorn -k gevent app:app")
     assert "threads" not in one["table"]
-    assert verdicts(one)["-k"] == "no equal"
+    assert verdicts(one)["-k"] == "no equivalent"
 
 
 def test_workers_of_uvicorn_are_not_needed(folder: Path) -> None:
@@ -292,13 +292,13 @@ def test_a_command_line_of_hypercorn(folder: Path) -> None:
         "bind": "0.0.0.0:80",
         "keepalive-timeout": 9,
     }
-    assert verdicts(one)["--quic-bind"] == "no equal"
+    assert verdicts(one)["--quic-bind"] == "no equivalent"
 
 
 def test_a_command_line_of_daphne(folder: Path) -> None:
     one = found("daphne -b 0.0.0.0 -p 81 --proxy-headers --no-server-name app:app")
     assert one["table"] == {"app": "app:app", "host": "0.0.0.0", "port": 81, "server-header": ""}
-    assert verdicts(one)["--proxy-headers"] == "no equal"
+    assert verdicts(one)["--proxy-headers"] == "no equivalent"
 
 
 def test_a_command_line_of_uwsgi(folder: Path) -> None:
@@ -344,7 +344,7 @@ def test_a_source_that_cannot_be_used_is_reported(folder: Path, text: str, part:
     ],
 )
 def test_a_value_or_option_that_cannot_be_used_has_no_equal(folder: Path, text: str) -> None:
-    assert "no equal" in verdicts(found(text)).values()
+    assert "no equivalent" in verdicts(found(text)).values()
 
 
 @given(st.lists(st.text(min_size=1, max_size=8), max_size=6))
@@ -396,7 +396,7 @@ def test_an_ini_file_of_uwsgi(folder: Path) -> None:
     }
     assert verdicts(one)["socket"] == "similar"
     assert "proxy_pass" in note(one, "socket")
-    assert verdicts(one)["nonsense-option"] == "no equal"
+    assert verdicts(one)["nonsense-option"] == "no equivalent"
 
 
 @pytest.mark.parametrize(
@@ -520,7 +520,8 @@ def test_the_text_has_a_command_a_table_and_all_findings(folder: Path) -> None:
     text = migrate("gunicorn.conf.py")
     table = text[text.index("[tool.carboy]") : text.index("\n\nThe same:")]
     assert tomllib.loads(table)["tool"]["carboy"]["threads"] == 4
-    for title in ("The same:", "No equal:", "Similar, but not the same:", "Other defaults than"):
+    titles = ("The same:", "No equivalent:", "Similar, but not the same:", "Other defaults than")
+    for title in titles:
         assert title in text
 
 

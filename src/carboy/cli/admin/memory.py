@@ -82,9 +82,9 @@ def _worker(worker: dict[str, Any]) -> list[str]:
         return [f"Worker {worker['pid']} does not answer: {worker['failure']}"]
     counts = ", ".join(map(str, worker["collections"]))
     lines = [
-        f"Worker {worker['pid']}: {size(worker['rss'])} resident, {size(worker['pss'])} of its own"
-        " share",
-        f"{worker['objects']} objects; collections of each generation: {counts}",
+        f"Worker {worker['pid']}: {size(worker['rss'])} resident; {size(worker['pss'])} if pages"
+        " that several processes share are divided among them",
+        f"{worker['objects']} objects; garbage collections by generation: {counts}",
         "",
     ]
     rows = [(size(each["bytes"]), str(each["count"]), each["type"]) for each in worker["types"]]

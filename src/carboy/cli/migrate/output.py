@@ -18,7 +18,7 @@ from carboy.cli.migrate.rules import Verdict
 TITLES = {
     Verdict.EQUAL: "The same",
     Verdict.SIMILAR: "Similar, but not the same",
-    Verdict.NONE: "No equal",
+    Verdict.NONE: "No equivalent",
     Verdict.UNNEEDED: "Not needed",
 }
 FOR_SHELL = re.compile(r"""[\w@%+=:,./${}*?-]*""")

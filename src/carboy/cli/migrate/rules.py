@@ -16,7 +16,7 @@ class Verdict(Enum):
 
     EQUAL = "equal"
     SIMILAR = "similar"
-    NONE = "no equal"
+    NONE = "no equivalent"
     UNNEEDED = "not needed"
 
 

@@ -140,7 +140,7 @@ def declare(seconds: float) -> None:
 
 def shortest() -> float:
     """The shortest limit that was declared, in seconds; infinity: none was."""
-    return min(_declared, default=math.inf)
+    return min(_declared.copy(), default=math.inf)  # a limit may be declared meanwhile
 
 
 def listen(listener: Callable[[], object]) -> Callable[[], object]:

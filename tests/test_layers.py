@@ -433,9 +433,10 @@ ORDER: dict[str, tuple[str, ...]] = {
     "app": (
         "typing", "packages", "config", "signals", "active", "loop", "pump", "async_body",
         "early_hints", "json.provider", "json", "json.tag", "wrappers", "time_limits",
-        "secure_cookies", "sessions", "interface", "context", "globals", "automatic_hints",
-        "helpers", "logging", "views", "urls", "plan", "template_code", "template_runtime",
-        "template_strings", "templating", "after_response", "intervals", "timetable",
+        "secure_cookies", "session_signing", "sessions", "interface", "context", "globals",
+        "automatic_hints", "helpers", "logging", "views", "urls", "plan",
+        "template_code", "template_runtime", "template_strings", "templating",
+        "after_response", "intervals", "timetable",
         "errors", "returns", "sending", "static_lane", "cycle", "stepwise", "commands", "registry",
         "serving_hooks", "blueprint", "app",
     ),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from carboy.app.json.tag import TaggedJSONSerializer
@@ -278,24 +277,10 @@ def depends_on_cookie(response: Response) -> None:
         response.vary.add("Cookie")
 
 
-@cache
 def _serializer_class() -> type[URLSafeTimedSerializer]:
-    from itsdangerous import URLSafeTimedSerializer
-    from itsdangerous.signer import Signer
+    from carboy.app.session_signing import SessionSerializer
 
-    class Serializer(URLSafeTimedSerializer):
-        """Keeps its signer, which is the same for all values."""
-
-        kept: Signer | None = None
-
-        def make_signer(self, salt: str | bytes | None = None) -> Signer:
-            if salt is not None:
-                return super().make_signer(salt)
-            if self.kept is None:
-                self.kept = super().make_signer()
-            return self.kept
-
-    return Serializer
+    return SessionSerializer
 
 
 def _bad_signature() -> type[Exception]:

@@ -90,6 +90,7 @@ def _default(o: Any) -> Any:
 
 _decode = json.JSONDecoder().decode
 OPENED = (b"{", b"[")
+COMPACT = {"separators": (",", ":")}
 STRINGS = {("decimal", "Decimal"), ("uuid", "UUID")}
 
 
@@ -121,6 +122,8 @@ class DefaultJSONProvider(JSONProvider):
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         """`obj` as JSON text; the keywords are those of `json.dumps`."""
+        if kwargs == COMPACT and c_make_encoder is not None:
+            return self._compact(obj)
         kwargs.setdefault("default", self.default)
         kwargs.setdefault("ensure_ascii", self.ensure_ascii)
         kwargs.setdefault("sort_keys", self.sort_keys)
@@ -133,6 +136,10 @@ class DefaultJSONProvider(JSONProvider):
         compact = not debug if self.compact is None else self.compact
         if c_make_encoder is None or not compact:
             return self.dumps(obj, **self._layout())
+        return self._compact(obj)
+
+    def _compact(self, obj: Any) -> str:
+        """The text without spaces, by an encoder that is kept."""
         settings = (self.default, self.ensure_ascii, self.sort_keys)
         known = self._encode
         if known is None or known[0] != settings:
@@ -162,4 +169,4 @@ class DefaultJSONProvider(JSONProvider):
     def _layout(self) -> dict[str, Any]:
         if (self.compact is None and self._app.debug) or self.compact is False:
             return {"indent": 2}
-        return {"separators": (",", ":")}
+        return COMPACT

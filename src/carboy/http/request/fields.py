@@ -18,6 +18,7 @@ from carboy.http.fields.cache_control import RequestCacheControl, parse_cache_co
 from carboy.http.fields.content_type import WITHOUT_PARAMETERS
 from carboy.http.fields.cookies import parse_cookie
 from carboy.http.fields.etag import ETags, parse_etags
+from carboy.http.fields.headers import EnvironHeaders
 from carboy.http.fields.ranges import IfRange, Range, parse_if_range_header, parse_range_header
 from carboy.http.fields.syntax import HeaderSet, parse_options_header, parse_set_header
 
@@ -25,10 +26,14 @@ if TYPE_CHECKING:
     from carboy.http.request.request import Request
 
 
+# Not assigned, or those of an environ, where a server has joined the fields.
+ONE_COOKIE_FIELD = (type(None), EnvironHeaders)
+
+
 def cookies(request: Request) -> Any:
     """The cookies of the request."""
     field = request._field("Cookie")
-    if field is not None and "headers" in request.__dict__:
+    if field is not None and type(request.__dict__.get("headers")) not in ONE_COOKIE_FIELD:
         # Headers that were assigned may have several Cookie fields (RFC 9113, section 8.2.3).
         field = ";".join(request.headers.getlist("Cookie"))
     return parse_cookie(field, request.dict_storage_class)

@@ -222,6 +222,7 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
         "carboy.app.timetable": "Loads hashlib and fcntl; needed only with app.every().",
         "carboy.testing": "test_app() is a method of the application, as in Quart.",
     },
+    "carboy.app.sessions": {"carboy.app.session_signing": "Loads itsdangerous."},
     "carboy.app.registry": {
         "carboy.app.commands": "Loads click.",
         "carboy.app.templating": "Loads Jinja2.",
@@ -409,7 +410,7 @@ PACKAGES: dict[str, set[str]] = {
     # hpack in protocol/http2, which loads with an engine that speaks HTTP/2.
     "protocol": {"hpack", "websockets"},
     "http": {"markupsafe"},
-    "app": {"click", "jinja2", "markupsafe"},
+    "app": {"click", "itsdangerous", "jinja2", "markupsafe"},
     "testing": {"click"},
     # In server/spans.py only, which loads if the application has configured a tracer provider.
     "server": {"opentelemetry"},

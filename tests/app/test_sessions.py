@@ -9,6 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from markupsafe import Markup
 
+import carboy
+from carboy.app.sessions import SecureCookieSessionInterface, session_json_serializer
+
 pytestmark = pytest.mark.usefixtures("frozen")
 
 
@@ -40,6 +43,7 @@ def build_with(**settings):
             "pop": lambda: str(session.pop("a", None)),
             "clear": lambda: session.clear() or "clear",
             "permanent": lambda: setattr(session, "permanent", True) or str(session.permanent),
+            "long": lambda: session.update(long="a" * 300) or "long",
             "temporary": lambda: setattr(session, "permanent", False) or "temporary",
             "bool": lambda: str(bool(session)),
             "modified": lambda: f"{session.modified} {session.accessed}",
@@ -97,6 +101,48 @@ def test_deleting_a_key_that_is_not_there_fails_alike(pair) -> None:
 def test_a_permanent_session_is_sent_again_if_that_is_configured(pair, refresh) -> None:
     seen = pair(build_with(SESSION_REFRESH_EACH_REQUEST=refresh), "/permanent", "/nothing", "/read")
     assert bool(seen[1].all("Set-Cookie")) is refresh
+
+
+def test_a_permanent_session_that_is_compressed_is_sent_again(pair) -> None:
+    pair(build_with(), "/long", "/permanent", "/nothing", "/temporary", "/nothing", "/show")
+
+
+def test_a_cookie_that_is_not_permanent_is_not_verified_if_the_session_is_not_used(
+    monkeypatch,
+) -> None:
+    app = carboy.Flask("unused")
+    app.secret_key = "k"
+    app.add_url_rule("/", "hello", lambda: "hello")
+    app.add_url_rule("/set", "set", lambda: carboy.session.update(a=1) or "set")
+    client = app.test_client()
+    client.get("/set")
+    opened = []
+    serializer = type(app.session_interface.get_signing_serializer(app))
+    loads = serializer.loads
+    monkeypatch.setattr(serializer, "loads", lambda *a, **k: opened.append(1) or loads(*a, **k))
+    assert "Set-Cookie" not in client.get("/").headers
+    assert not opened
+    with client.session_transaction() as session:
+        session.permanent = True
+    opened.clear()
+    assert "Set-Cookie" in client.get("/").headers
+    assert opened
+
+
+def test_every_cookie_is_verified_if_sessions_are_written_in_another_form() -> None:
+    class Reversed(SecureCookieSessionInterface):
+        class serializer:
+            dumps = staticmethod(lambda value: session_json_serializer.dumps(value)[::-1])
+            loads = staticmethod(lambda text: session_json_serializer.loads(text[::-1]))
+
+    app = carboy.Flask("own")
+    app.secret_key = "k"
+    app.session_interface = Reversed()
+    app.add_url_rule("/", "hello", lambda: "hello")
+    app.add_url_rule("/set", "set", lambda: setattr(carboy.session, "permanent", True) or "set")
+    client = app.test_client()
+    client.get("/set")
+    assert "Set-Cookie" in client.get("/").headers
 
 
 @pytest.mark.parametrize(

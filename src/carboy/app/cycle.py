@@ -470,7 +470,7 @@ def process(app: Application, plan: Plan, ctx: RequestContext, response: Respons
 def save_session(app: Application, ctx: RequestContext, response: Response) -> None:
     """Save the session if it was opened or has to be refreshed; called if there may be one."""
     if ctx._opened is not None or session_to_refresh(app, ctx):
-        session: Any = ctx._session if ctx._opened is None else ctx._opened
+        session: Any = ctx._open_session() if ctx._opened is None else ctx._opened
         if not app.session_interface.is_null_session(session):
             app.session_interface.save_session(app, session, response)
 

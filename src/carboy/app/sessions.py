@@ -6,10 +6,12 @@ Any because subclasses of SessionInterface name the class of the application.
 
 from __future__ import annotations
 
+from binascii import a2b_base64
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from carboy.app.json.provider import DefaultJSONProvider
 from carboy.app.json.tag import TaggedJSONSerializer
 from carboy.app.secure_cookies import advise_secure_cookies
 from carboy.http.containers.immutable import CallbackDict
@@ -152,6 +154,7 @@ class SessionInterface:
 
 
 session_json_serializer = TaggedJSONSerializer()
+URL_SAFE = str.maketrans("-_", "+/")
 
 
 def _sha1(string: bytes = b"") -> Any:
@@ -240,7 +243,7 @@ class SecureCookieSessionInterface(SessionInterface):
 
 
 def session_to_refresh(app: Any, ctx: Any) -> bool:
-    """Whether a session that was not used may have to be sent again: it has a cookie."""
+    """Whether a session that was not used may have to be sent again: its cookie is permanent."""
     config = app.config
     if not config["SESSION_REFRESH_EACH_REQUEST"]:
         return False
@@ -250,7 +253,30 @@ def session_to_refresh(app: Any, ctx: Any) -> bool:
     if ctx.environ is not None and name not in ctx.environ.get("HTTP_COOKIE", ""):
         return False
     cookies: Mapping[str, str] = ctx.request.cookies
-    return name in cookies
+    return name in cookies and _may_be_permanent(app, cookies[name])
+
+
+def _may_be_permanent(app: Any, cookie: str) -> bool:
+    """Whether a cookie may contain a permanent session, seen without verifying its signature.
+
+    Only such a session is sent again, so no other cookie has to be verified if it is not used.
+    """
+    interface, json = app.session_interface, app.json
+    if (
+        type(interface) is not SecureCookieSessionInterface
+        or type(json) is not DefaultJSONProvider
+        or interface.serializer is not session_json_serializer
+        or vars(interface)
+        or "dumps" in vars(json)
+        or DefaultJSONProvider.dumps is not DefaultJSONProvider._original_dumps
+        or cookie.startswith(".")  # compressed
+    ):
+        return True
+    payload = cookie.partition(".")[0]
+    try:
+        return b"_permanent" in a2b_base64(payload.translate(URL_SAFE) + "==")
+    except ValueError:
+        return True
 
 
 def cookie_place(interface: SessionInterface, app: Any) -> dict[str, Any]:

@@ -36,6 +36,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="carboy-state-")
 atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
+# And the code of templates.
+os.environ["XDG_CACHE_HOME"] = os.environ["XDG_STATE_HOME"]
+
 # The same examples in every run, so that results depend on the code only, and no deadlines, so that
 # they do not depend on the load of the machine. HYPOTHESIS_PROFILE=explore tries new examples; add
 # what it finds as an @example or as a test.

@@ -28,7 +28,7 @@ from carboy.middleware.shared_data import SharedDataMiddleware
 from carboy.testing import Client, create_environ
 
 FORWARDED = {
-    "FOR": ["1.2.3.4", "a,b", "a, b,c", "", '"q,x",y'],
+    "FOR": ["1.2.3.4", "a,b", "a, b,c", "", '"q,x",y', " a\t", " ", ",", '"q"', '"q'],
     "PROTO": ["https", "https,http"],
     "HOST": ["h.example", "h:81", "[::1]:82", "[::1]", "a,b:9"],
     "PORT": ["99", "1,2"],

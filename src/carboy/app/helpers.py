@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from functools import update_wrapper
-from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from carboy.app import signals
 from carboy.app.context import _cv_app, _cv_request
@@ -157,11 +157,11 @@ def get_flashed_messages(
     with_categories: bool = False, category_filter: Iterable[str] = ()
 ) -> list[str] | list[tuple[str, str]]:
     """Remove and return the messages of the session; the same messages in all of a request."""
-    ctx = _cv_request.get(None)
-    flashes = None if ctx is None else ctx.flashes
+    ctx: Any = _cv_request.get(None)
+    flashes: Any = None if ctx is None else ctx.flashes
     if flashes is None:
         flashes = session.pop("_flashes") if "_flashes" in session else []
-        cast(Any, ctx).flashes = flashes
+        ctx.flashes = flashes
     wanted = list(category_filter)
     if wanted:
         flashes = [flash for flash in flashes if flash[0] in wanted]
@@ -205,14 +205,15 @@ def send_file(
             "max_age": max_age,
         }
     )
-    return cast("Response", sending.send_file(path_or_file, **options))
+    return sending.send_file(path_or_file, **options)  # type: ignore[no-any-return]
 
 
 def send_from_directory(
     directory: str | os.PathLike[str], path: str | os.PathLike[str], **kwargs: Any
 ) -> Response:
     """A file below a directory as a response; 404 for a path that is not a file there."""
-    return cast("Response", sending.send_from_directory(directory, path, **_file_options(kwargs)))
+    options = _file_options(kwargs)
+    return sending.send_from_directory(directory, path, **options)  # type: ignore[no-any-return]
 
 
 # --- for applications and blueprints -----------------------------------------------------
@@ -223,7 +224,7 @@ def folder_max_age() -> int | None:
     value = current_app.config["SEND_FILE_MAX_AGE_DEFAULT"]
     if isinstance(value, timedelta):
         return int(value.total_seconds())
-    return cast("int | None", value)
+    return value  # type: ignore[no-any-return]
 
 
 def serve_static(owner: Any, filename: str) -> Response:

@@ -43,28 +43,28 @@ class TemplateStrings:
 
     def code(self, environment: Environment, source: str) -> CodeType:
         """The code for `source`, as `environment.compile(source)`. Raises TemplateSyntaxError."""
-        state = _state(environment)
+        state = read_by_compiler(environment)
         found: tuple[Any, CodeType] | None = self._kept.get(source)
         if found is not None and found[0] == state:
             return found[1]
         code: CodeType = environment.compile(source)
-        if self._keeps and len(source) <= LONGEST and _is_stable(environment, source):
+        if self._keeps and len(source) <= LONGEST and is_stable(environment, source):
             read, *tables = state
             self._kept[source] = (read, *(table.copy() for table in tables)), code
         return code
 
 
-def _state(environment: Environment) -> tuple[Any, ...]:
-    """Everything that the compiler reads: equal states lead to the same code."""
+def read_by_compiler(environment: Environment, template: str | None = None) -> tuple[Any, ...]:
+    """Everything that the compiler reads for a template: equal values lead to the same code."""
     escapes = environment.autoescape
     read = [getattr(environment, name) for name in _READ]
-    read.append(escapes(None) if callable(escapes) else escapes)
+    read.append(escapes(template) if callable(escapes) else escapes)
     read.append(getattr(environment, "newstyle_gettext", None))  # of jinja2.ext.i18n
     tables = (environment.filters, environment.tests, environment.policies, environment.extensions)
     return (read, *tables)
 
 
-def _is_stable(environment: Environment, source: str) -> bool:
+def is_stable(environment: Environment, source: str) -> bool:
     """Whether the code depends on nothing but the text and the state of the environment."""
     if any(_is_replaced(environment, name) for name in _STEPS):
         return False

@@ -13,6 +13,7 @@ from carboy.app.context import _cv_request, _default_template_ctx_processor
 from carboy.app.globals import current_app, g, request, session
 from carboy.app.helpers import get_flashed_messages, stream_with_context
 from carboy.app.template_code import CodeGenerator
+from carboy.app.template_files import cache_for
 from carboy.app.template_runtime import Context
 from carboy.app.template_strings import TemplateStrings
 
@@ -188,6 +189,8 @@ def make_environment(app: Application) -> Environment:
         if reload is None:
             reload = app.config["TEMPLATES_AUTO_RELOAD"]
         options["auto_reload"] = app.debug if reload is None else reload
+    if "bytecode_cache" not in options:
+        options["bytecode_cache"] = cache_for(app)
     env: Environment = app.jinja_environment(app, **options)
     env.globals.update(
         url_for=app.url_for,

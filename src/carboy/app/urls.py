@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from carboy.app.active import _cv
@@ -90,9 +90,9 @@ def add_static_rule(
     if bool(static_host) != host_matching:
         raise AssertionError("Invalid static_host/host_matching combination: set both or neither.")
     # A strong reference from the view would make a reference cycle.
-    this = weakref.ref(app)
+    this: Callable[[], Any] = weakref.ref(app)
 
-    view = lambda **kwargs: cast("Application", this()).send_static_file(**kwargs)  # noqa: E731
+    view = lambda **kwargs: this().send_static_file(**kwargs)  # noqa: E731
     global static_view_code
     static_view_code = view.__code__
     # Extensions exempt this view by its dotted name, flask.app.<lambda>.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from carboy.app.globals import current_app, request
 
@@ -54,7 +54,7 @@ class View:
             _name(view, cls, name)
             view = decorator(view)
         _name(view, cls, name)
-        found = cast(Any, view)
+        found: Any = view
         if view is alone:
 
             def suspending(**kwargs: Any) -> Any:

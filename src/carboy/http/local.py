@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from functools import partial, update_wrapper
 from operator import attrgetter
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from carboy.http.wsgi import ClosingIterator
 
@@ -50,7 +50,7 @@ class Local:
         return LocalProxy(self, name, unbound_message=unbound_message)
 
     def _values(self) -> dict[str, Any]:
-        return cast("dict[str, Any]", object.__getattribute__(self, "_storage").get({}))
+        return object.__getattribute__(self, "_storage").get({})  # type: ignore[no-any-return]
 
     def __release_local__(self) -> None:
         object.__getattribute__(self, "_storage").set({})

@@ -9,9 +9,6 @@ from carboy.http.fields.syntax import parse_list_header
 
 __all__ = ["ProxyFix"]
 
-ORIGINAL = (
-    "REMOTE_ADDR", "wsgi.url_scheme", "HTTP_HOST", "SERVER_NAME", "SERVER_PORT", "SCRIPT_NAME",
-)  # fmt: skip
 FORWARDED = [f"HTTP_X_FORWARDED_{name}" for name in ("FOR", "PROTO", "HOST", "PORT", "PREFIX")]
 
 
@@ -43,32 +40,37 @@ class ProxyFix:
         """The value that the outermost trusted proxy set; None if there are too few values."""
         if not trusted or not value:
             return None
+        if "," not in value and '"' not in value:  # one value, as from one proxy
+            return (value.strip(" \t") or None) if trusted == 1 else None
         values = parse_list_header(value)
         return values[-trusted] if len(values) >= trusted else None
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        environ["werkzeug.proxy_fix.orig"] = dict(
-            zip(ORIGINAL, map(environ.get, ORIGINAL), strict=True)
-        )
+        get = environ.get
+        environ["werkzeug.proxy_fix.orig"] = {
+            "REMOTE_ADDR": get("REMOTE_ADDR"),
+            "wsgi.url_scheme": get("wsgi.url_scheme"),
+            "HTTP_HOST": get("HTTP_HOST"),
+            "SERVER_NAME": get("SERVER_NAME"),
+            "SERVER_PORT": get("SERVER_PORT"),
+            "SCRIPT_NAME": get("SCRIPT_NAME"),
+        }
         if not environ.keys().isdisjoint(FORWARDED):
-            self._apply(environ)
+            self._apply(environ, get)
         return self.app(environ, start_response)  # type: ignore[no-any-return]
 
-    def _apply(self, environ: dict[str, Any]) -> None:
-        if client := self._header(environ, "FOR", self.x_for):
+    def _apply(self, environ: dict[str, Any], get: Any) -> None:
+        real = self._get_real_value
+        if client := real(self.x_for, get("HTTP_X_FORWARDED_FOR")):
             environ["REMOTE_ADDR"] = client
-        if scheme := self._header(environ, "PROTO", self.x_proto):
+        if scheme := real(self.x_proto, get("HTTP_X_FORWARDED_PROTO")):
             environ["wsgi.url_scheme"] = scheme
-        if host := self._header(environ, "HOST", self.x_host):
+        if host := real(self.x_host, get("HTTP_X_FORWARDED_HOST")):
             _set_host(environ, host)
-        if port := self._header(environ, "PORT", self.x_port):
+        if port := real(self.x_port, get("HTTP_X_FORWARDED_PORT")):
             _set_port(environ, port)
-        if prefix := self._header(environ, "PREFIX", self.x_prefix):
+        if prefix := real(self.x_prefix, get("HTTP_X_FORWARDED_PREFIX")):
             environ["SCRIPT_NAME"] = prefix
-
-    def _header(self, environ: dict[str, Any], name: str, trusted: int) -> str | None:
-        value = environ.get(f"HTTP_X_FORWARDED_{name}")
-        return self._get_real_value(trusted, value) if trusted and value else None
 
 
 def _split(host: str) -> tuple[str, str]:

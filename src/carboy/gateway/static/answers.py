@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 from carboy.gateway.file_blocks import blocks
 from carboy.gateway.interface import Answer
@@ -88,7 +88,7 @@ class OpenPart:
     __slots__ = ("count", "file", "offset")
 
     def __init__(self, file: Descriptor, offset: int, count: int) -> None:
-        self.file = cast("Any", file)
+        self.file: Any = file
         self.offset = offset
         self.count: int | None = count
 

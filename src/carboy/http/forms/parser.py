@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Iterator
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 
 from carboy.http.containers.multidict import MultiDict
 from carboy.http.exceptions import RequestEntityTooLarge
@@ -37,7 +37,7 @@ def default_stream_factory(
     if total_content_length is not None and total_content_length <= MAX_IN_MEMORY:
         return io.BytesIO()
     spooled = sys.modules[__name__].SpooledTemporaryFile  # tests replace it here
-    return cast("IO[bytes]", spooled(max_size=MAX_IN_MEMORY, mode="rb+"))
+    return spooled(max_size=MAX_IN_MEMORY, mode="rb+")  # type: ignore[no-any-return]
 
 
 # tempfile loads random and OpenSSL, and only large uploads need it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from carboy.http.request.body import loads_untrusted
 
@@ -96,7 +96,8 @@ def get_json(response: Response, force: bool = False, silent: bool = False) -> A
     if not (force or response.is_json):
         return None
     try:
-        return loads_untrusted(response.json_module, cast("bytes", response.get_data()))
+        data: Any = response.get_data()
+        return loads_untrusted(response.json_module, data)
     except ValueError:
         if not silent:
             raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from carboy.dates import http_date, parse_date
 from carboy.file_wrapper import FileWrapper
@@ -250,7 +250,8 @@ class RangeIterator:
 
     def __next__(self) -> bytes:
         if not self._placed:
-            cast("IO[bytes]", self._iterable).seek(self._skip)
+            file: Any = self._iterable
+            file.seek(self._skip)
             self._skip, self._placed = 0, True
         while self._left > 0:
             chunk = next(self._chunks)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json as _json
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from carboy.dates import dump_age, http_date, parse_age, parse_date
 from carboy.http.fields.content_type import checked, content_types, is_json, with_charset
@@ -256,9 +256,10 @@ class Response:
 
     def call_on_close(self, func: Callable[[], Any]) -> Callable[[], Any]:
         """Call `func` when the response is closed. Can be used as a decorator."""
-        if not self._on_close:
-            self._on_close = []
-        cast("list[Any]", self._on_close).append(func)
+        callbacks: Any = self._on_close
+        if not callbacks:
+            callbacks = self._on_close = []
+        callbacks.append(func)
         return func
 
     def close(self) -> None:
@@ -353,7 +354,7 @@ class Response:
                 )
             response = Response(*run_wsgi_app(response, environ))
         response.__class__ = cls
-        return cast("Self", response)
+        return response  # type: ignore[no-any-return]
 
     @classmethod
     def from_app(
@@ -372,7 +373,8 @@ class Response:
     def add_etag(self, overwrite: bool = False, weak: bool = False) -> None:
         """Set an ETag computed from the body, unless there is one already."""
         if overwrite or "ETag" not in self.headers:
-            self.set_etag(generate_etag(cast("bytes", self.get_data())), weak)
+            data: Any = self.get_data()
+            self.set_etag(generate_etag(data), weak)
 
     def set_etag(self, etag: str, weak: bool = False) -> None:
         """Set the ETag."""

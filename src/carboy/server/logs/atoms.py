@@ -83,6 +83,8 @@ OF = {"i": Facts.field, "o": Facts.sent_field, "e": Facts.variable}
 
 def escape(text: str) -> str:
     """`text` for a quoted field: quotes and backslashes escaped, other unsafe bytes as \\xNN."""
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return text  # most texts, without the pattern
     return UNSAFE.sub(_escaped, text)
 
 

@@ -28,10 +28,11 @@ def ask_for(server: Running, path: str) -> threading.Thread:
 
 
 def until_busy(project: Project) -> dict[str, object]:
-    """The status, once a request is in flight."""
+    """The request in flight, once its code runs."""
     for _ in range(1000):
         found = project.value(status, "--timeout", "30")
-        if requests := [each for worker in found["workers"] for each in worker["requests"]]:
+        listed = [each for worker in found["workers"] for each in worker["requests"]]
+        if requests := [each for each in listed if each["at"]]:
             assert isinstance(requests[0], dict)
             return dict(requests[0])
     raise AssertionError("no request")

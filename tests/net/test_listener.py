@@ -219,3 +219,20 @@ def test_sockets_passed_to_another_process_are_ignored(
     assert systemd_sockets() == []
     monkeypatch.delenv("LISTEN_PID")
     assert systemd_sockets() == []
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"), [("web:admin", ["web", "admin"]), ("web", ["web", "unknown"]),
+                            (":b:c", ["unknown", "b"]), (None, ["unknown", "unknown"])],
+)  # fmt: skip
+def test_sockets_of_systemd_have_names(
+    monkeypatch: pytest.MonkeyPatch, names: str | None, expected: list[str]
+) -> None:
+    monkeypatch.setenv("LISTEN_FDS", "2")
+    monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+    if names is None:
+        monkeypatch.delenv("LISTEN_FDNAMES", raising=False)
+    else:
+        monkeypatch.setenv("LISTEN_FDNAMES", names)
+    monkeypatch.setattr("carboy.net.listener.adopt", lambda fd: fd)
+    assert systemd_sockets() == list(zip(expected, (3, 4), strict=True))

@@ -34,6 +34,7 @@ from running import PATIENCE, Running
         ("unix:/run/x.sock", Address(path="/run/x.sock")),
         ("unix:///run/x.sock", Address(path="/run/x.sock")),
         ("fd://3", Address(fd=3)),
+        ("fd://web.socket", Address(fd_name="web.socket")),
     ],
 )
 def test_addresses_are_parsed(text: str, address: Address) -> None:
@@ -41,10 +42,23 @@ def test_addresses_are_parsed(text: str, address: Address) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "8000", "a:b", "a:99999", "::1:80", "unix:", "fd://x", "http://a:1", "a:1\n"]
+    "text",
+    [
+        "",
+        "8000",
+        "a:b",
+        "a:99999",
+        "::1:80",
+        "unix:",
+        "fd://",
+        "fd://a:b",
+        "fd://a/b",
+        "http://a:1",
+        "a:1\n",
+    ],
 )
 def test_the_error_for_a_wrong_address_lists_the_forms(text: str) -> None:
-    with pytest.raises(ValueError, match=r"HOST:PORT, \[IPV6\]:PORT, unix:PATH or fd://NUMBER"):
+    with pytest.raises(ValueError, match=r"HOST:PORT, \[IPV6\]:PORT, unix:PATH,"):
         parse_bind(text)
 
 
@@ -154,6 +168,26 @@ def test_a_socket_of_systemd_is_served_and_its_variables_are_not_inherited(folde
             assert server.address() == listener.getsockname()
             assert server.get()[1] == b"None"
             assert server.stop() == 0
+
+
+NAMED = SYSTEMD.replace(
+    'os.environ["LISTEN_FDS"] = "1"',
+    'os.environ["LISTEN_FDS"] = "2"\nos.environ["LISTEN_FDNAMES"] = "web:other"',
+).replace("os.dup2(int(sys.argv[1]), 3)", "os.dup2(int(sys.argv[1]), 3)\nos.dup2(3, 4)")
+
+
+def test_a_socket_of_systemd_is_chosen_by_its_name(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        fd = listener.fileno()
+        command = ("-c", NAMED, str(fd), "hello", "--bind", "fd://web", "--bind", "127.0.0.1:0")
+        with Running(cwd=folder, command=command, pass_fds=[fd]) as server:
+            server.line(f"127.0.0.1:{listener.getsockname()[1]}")
+            assert server.get()[1] == b"hello"
+            assert server.stop() == 0
+        command = ("-c", NAMED, str(fd), "hello", "--bind", "fd://wbe")
+        with Running(cwd=folder, command=command, pass_fds=[fd]) as server:
+            assert server.wait() == 1
+            assert "no socket with the name 'wbe'. It has passed: web, other." in server.text()
 
 
 def test_the_error_for_a_used_port_names_the_process_and_the_option(folder: Path) -> None:

@@ -111,8 +111,8 @@ def listening() -> list[click.Parameter]:
         ),
         option(
             "--bind", "-b", section=ADDRESS, multiple=True, metavar="ADDRESS",
-            help="Address to listen on: HOST:PORT, [IPV6]:PORT, unix:PATH or fd://NUMBER. May be"
-            " given more than once.",
+            help="Address to listen on: HOST:PORT, [IPV6]:PORT, unix:PATH, fd://NUMBER or"
+            " fd://NAME. May be given more than once.",
         ),
         option(
             "--fd", section=ADDRESS, type=Number(int), metavar="NUMBER",

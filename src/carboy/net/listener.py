@@ -60,6 +60,9 @@ class Listener(socket.socket):
     path: str | None = None  # of the file of a unix socket
     file: tuple[int, int] | None = None  # device and inode of that file
     redirects = False  # it speaks plain HTTP, and its clients are sent to HTTPS
+    # systemd keeps the socket over a restart of the service: connections that wait in its queue are
+    # for the next server, so it is neither shut down nor is its file removed.
+    stored = False
 
     def note_file(self, path: str) -> None:
         """Remember the file of the socket; call this right after binding to `path`."""
@@ -75,7 +78,7 @@ class Listener(socket.socket):
 
         Call this before the socket is closed: until then no other file can have the same inode.
         """
-        if self.path is None:
+        if self.path is None or self.stored:
             return
         file = Path(self.path)
         self.path = None
@@ -92,7 +95,7 @@ class Listener(socket.socket):
         New TCP clients get no answer until `end`; then their next attempt is refused. Does nothing
         where the system has no way to do it.
         """
-        if not LINUX:
+        if not LINUX or self.stored:
             return
         try:
             if self.family == socket.AF_UNIX:
@@ -116,6 +119,8 @@ class Listener(socket.socket):
 
     def end(self) -> None:
         """Refuse every new connection from now on, even in other processes that have the socket."""
+        if self.stored:
+            return
         try:
             self.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -278,12 +283,18 @@ def _is_listening(sock: socket.socket) -> bool:
         return True  # macOS has the option, but not for every socket
 
 
-def systemd_sockets() -> list[socket.socket]:
-    """The sockets that systemd passed to this process (sd_listen_fds(3)); else an empty list."""
+def systemd_sockets() -> list[tuple[str, socket.socket]]:
+    """The sockets that systemd passed to this process (sd_listen_fds_with_names(3)).
+
+    Each has a name, "unknown" if there are no names. Raises ValueError for a descriptor that is not
+    a listening socket.
+    """
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return []
     count = int(os.environ.get("LISTEN_FDS", "0"))
-    return [adopt(fd) for fd in range(3, 3 + count)]
+    names = os.environ.get("LISTEN_FDNAMES", "").split(":")
+    names += ["unknown"] * (count - len(names))
+    return [(name or "unknown", adopt(3 + at)) for at, name in enumerate(names[:count])]
 
 
 def holder_of_port(port: int) -> str | None:

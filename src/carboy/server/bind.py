@@ -1,6 +1,6 @@
 """Addresses as users write them, the sockets that listen there, and errors that say what to do.
 
-host:port   [::1]:8000   :8000   unix:/path   unix:///path   fd://3
+host:port   [::1]:8000   :8000   unix:/path   unix:///path   fd://3   fd://NAME
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from carboy.net import (
     resolve,
     systemd_sockets,
 )
+from carboy.server.passed_sockets import PassedSockets
 
 ADDRESS = re.compile(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<host>[^:\[\]/]*)):(?P<port>[0-9]{1,5})")
+FD_NAME = re.compile(r"[!-.0-9;-~]{1,255}")  # sd_listen_fds(3): printable ASCII without ":"; no "/"
 
 # Environment variable: the sockets that a process keeps when it replaces itself by exec (SIGHUP
 # without a supervisor). For each, the descriptor, then "=" if this program has bound the socket,
@@ -44,14 +46,17 @@ class BindError(OSError):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An address to listen on. Exactly one of port, path and fd is set."""
+    """An address to listen on. Exactly one of port, path, fd and fd_name is set."""
 
     host: str = ""
     port: int | None = None
     path: str | None = None
     fd: int | None = None
+    fd_name: str | None = None  # of sockets that systemd passes (FileDescriptorName=)
 
     def __str__(self) -> str:
+        if self.fd_name is not None:
+            return f"fd://{self.fd_name}"
         if self.path is not None:
             return f"unix:{self.path}"
         if self.fd is not None:
@@ -66,11 +71,13 @@ def parse_bind(text: str) -> Address:
             return Address(path=str(Path(text[len(prefix) :]).absolute()))
     if text.startswith("fd://") and text[5:].isdecimal():
         return Address(fd=int(text[5:]))
+    if text.startswith("fd://") and FD_NAME.fullmatch(text[5:]):
+        return Address(fd_name=text[5:])
     found = ADDRESS.fullmatch(text)
     if found is None or int(found["port"]) > 65535:
         raise ValueError(
-            f"{text!r} is not an address to listen on. Use HOST:PORT, [IPV6]:PORT, unix:PATH or"
-            " fd://NUMBER."
+            f"{text!r} is not an address to listen on. Use HOST:PORT, [IPV6]:PORT, unix:PATH,"
+            " fd://NUMBER or fd://NAME."
         )
     return Address(found["six"] or found["host"] or "", int(found["port"]))
 
@@ -129,21 +136,37 @@ def group_name(number: int) -> str:
 
 
 def open_sockets(
-    addresses: Iterable[Address], backlog: int, file: SocketFile | None = None
+    addresses: Iterable[Address],
+    backlog: int,
+    file: SocketFile | None = None,
+    passed: PassedSockets | None = None,
 ) -> list[socket.socket]:
     """Listen on every address. When one fails, close the others and raise BindError.
 
-    Without `file`, the files of unix sockets get the permissions of any other file.
+    Without `file`, the files of unix sockets get the permissions of any other file. `passed` are
+    sockets that systemd has passed, which are used for their addresses and names.
     """
     opened: list[socket.socket] = []
+    passed = passed or PassedSockets()
     try:
         for address in addresses:
-            opened.append(_open(address, backlog, file))
+            opened += _passed(address, passed) or [_open(address, backlog, file)]
     except BaseException:
         for sock in opened:
             sock.close()
         raise
     return opened
+
+
+def _passed(address: Address, passed: PassedSockets) -> list[socket.socket]:
+    if address.fd_name is not None:
+        try:
+            return passed.named(address.fd_name)
+        except ValueError as problem:
+            raise BindError(errno.EBADF, str(problem)) from None
+    if address.path is not None:
+        return passed.kept_at_path(address.path)
+    return passed.kept_at_port(address.host, address.port or 0)
 
 
 def _open(address: Address, backlog: int, file: SocketFile | None) -> socket.socket:
@@ -213,12 +236,15 @@ def trouble(address: Address, problem: OSError, file: SocketFile) -> str:
 
 
 def inherited() -> list[socket.socket]:
-    """Sockets that this process inherited: from itself before a restart, or from systemd."""
+    """Sockets that this process inherited from itself before a restart."""
     kept = os.environ.pop(KEPT_FDS, "")
-    if kept:
-        return [_kept(each) for each in kept.split(",")]
+    return [_kept(each) for each in kept.split(",")] if kept else []
+
+
+def passed_sockets() -> PassedSockets:
+    """The sockets that systemd has passed."""
     try:
-        return systemd_sockets()
+        return PassedSockets(systemd_sockets())
     except ValueError as problem:
         raise BindError(errno.EBADF, f"LISTEN_FDS: {problem}") from None
     finally:
@@ -227,7 +253,12 @@ def inherited() -> list[socket.socket]:
                 os.environ.pop(name, None)  # child processes must not use them
 
 
-def open_redirects(port: int, sockets: Iterable[socket.socket], backlog: int) -> list[Listener]:
+def open_redirects(
+    port: int,
+    sockets: Iterable[socket.socket],
+    backlog: int,
+    passed: PassedSockets | None = None,
+) -> list[Listener]:
     """Listen on a plain port of the addresses that `sockets` have. Raises BindError."""
     hosts: dict[str, None] = {}
     for sock in sockets:
@@ -239,7 +270,7 @@ def open_redirects(port: int, sockets: Iterable[socket.socket], backlog: int) ->
         raise BindError(
             errno.EINVAL, "--redirect-http requires an address with a port. Add --bind HOST:PORT."
         )
-    opened = open_sockets([Address(host, port) for host in hosts], backlog)
+    opened = open_sockets([Address(host, port) for host in hosts], backlog, passed=passed)
     found = [sock for sock in opened if isinstance(sock, Listener)]
     for listener in found:
         listener.redirects = True

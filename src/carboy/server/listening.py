@@ -173,7 +173,7 @@ class Listeners:
         done = True
         with self._draining:
             for listener in self.sockets.values():
-                if not isinstance(listener, Listener):
+                if not isinstance(listener, Listener) or listener.stored:
                     continue  # systemd's: connections that wait there are for the next process
                 if policy is ListenerPolicy.CLOSE:
                     listener.refuse()
@@ -244,7 +244,7 @@ class ListenerShutdown:
     """A supervisor's part in a stop: it closes the port once its workers have taken what waits."""
 
     def __init__(self, sockets: Sequence[socket.socket] = ()) -> None:
-        self._open = [each for each in sockets if isinstance(each, Listener)]
+        self._open = [each for each in sockets if isinstance(each, Listener) and not each.stored]
         self._until = float("inf")
 
     def begin(self, now: float) -> None:

@@ -27,6 +27,7 @@ from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.machine import usable_cpus
 from carboy.server.metrics.statsd import statsd_of
 from carboy.server.metrics.totals import Totals
+from carboy.server.passed_sockets import PassedSockets, store
 from carboy.server.process_setup import set_up
 from carboy.server.processes import child, first_process, load_check
 from carboy.server.processes.commands import Command, Commands
@@ -193,11 +194,8 @@ def start(
         load_check.run(Worker(plan, (), load, announcer).load_failure, link)
     file = binding.SocketFile(plan.socket_mode, plan.socket_group)
     restarted = binding.KEPT_FDS in os.environ
-    sockets = binding.inherited() or binding.open_sockets(
-        plan.addresses, plan.settings.backlog, file
-    )
-    if not any(map(redirects, sockets)):
-        sockets += plain_listeners(plan, sockets)
+    sockets = binding.inherited() or first_sockets(plan, file)
+    store(sockets)
     clean_up: Callable[[], object] = partial(binding.remove_files, sockets)
     try:
         clean_up = set_up(plan, sockets)
@@ -211,14 +209,28 @@ def start(
             sock.close()
 
 
-def plain_listeners(plan: Plan, sockets: Sequence[socket.socket]) -> list[Listener]:
+def first_sockets(plan: Plan, file: binding.SocketFile) -> list[socket.socket]:
+    """All sockets of a plan: those that systemd has passed, and new ones."""
+    passed = binding.passed_sockets()
+    by_name = any(each.fd_name for each in plan.addresses)
+    sockets = [] if by_name else passed.take_units()
+    sockets = sockets or binding.open_sockets(plan.addresses, plan.settings.backlog, file, passed)
+    if not any(map(redirects, sockets)):
+        sockets += plain_listeners(plan, sockets, passed)
+    passed.forget_rest()
+    return sockets
+
+
+def plain_listeners(
+    plan: Plan, sockets: Sequence[socket.socket], passed: PassedSockets
+) -> list[Listener]:
     """The listeners of --redirect-http. With --domain, port 80 is used if that is possible."""
     if plan.redirect_http is not None:
-        return redirects_or_close(plan.redirect_http, sockets, plan.settings.backlog)
+        return redirects_or_close(plan.redirect_http, sockets, plan.settings.backlog, passed)
     if plan.acme is None:
         return []
     try:
-        return binding.open_redirects(HTTP, sockets, plan.settings.backlog)
+        return binding.open_redirects(HTTP, sockets, plan.settings.backlog, passed)
     except binding.BindError as problem:
         log.warning(
             "%s The plain port is not served, and the challenge http-01 cannot be answered, only"
@@ -227,10 +239,12 @@ def plain_listeners(plan: Plan, sockets: Sequence[socket.socket]) -> list[Listen
         return []
 
 
-def redirects_or_close(port: int, sockets: Sequence[socket.socket], backlog: int) -> list[Listener]:
+def redirects_or_close(
+    port: int, sockets: Sequence[socket.socket], backlog: int, passed: PassedSockets
+) -> list[Listener]:
     """The listeners of --redirect-http. If there can be none, the others are closed."""
     try:
-        return binding.open_redirects(port, sockets, backlog)
+        return binding.open_redirects(port, sockets, backlog, passed)
     except OSError:
         binding.remove_files(sockets)
         for sock in sockets:

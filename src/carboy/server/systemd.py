@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import array
 import os
 import socket
 import time
 from collections.abc import Sequence
 
 
-def notify(state: str) -> bool:
+def notify(state: str, descriptors: Sequence[int] = ()) -> bool:
     """Send a line such as "READY=1" to the service manager; False if there is none."""
     path = os.environ.get("NOTIFY_SOCKET", "")
     if not path or not hasattr(socket, "AF_UNIX"):
@@ -18,7 +19,9 @@ def notify(state: str) -> bool:
         # A service manager that does not listen must not keep the server from serving.
         channel.setblocking(False)
         try:
-            channel.sendto(state.encode(), address)
+            # Not socket.send_fds, which ignores the address.
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+            channel.sendmsg([state.encode()], rights if descriptors else [], 0, address)
         except OSError:
             return False
     return True
@@ -27,6 +30,12 @@ def notify(state: str) -> bool:
 def notify_reloading() -> bool:
     """Tell the service manager that the code is loaded again, as Type=notify-reload requires."""
     return notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+
+def stored_descriptors() -> int:
+    """How many descriptors systemd keeps over a restart (FileDescriptorStoreMax=); 0: none."""
+    found = os.environ.get("FDSTORE", "")
+    return int(found) if found.isdecimal() else 0
 
 
 class Status:

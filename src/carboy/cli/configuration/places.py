@@ -33,6 +33,8 @@ def check_addresses(addresses: Iterable[Address], file: SocketFile) -> Iterator[
     """A problem for each address on which this program could not listen."""
     for address in addresses:
         try:
+            if address.fd_name is not None:
+                continue  # only a service of systemd gets these
             if address.fd is not None:
                 probe_descriptor(address.fd)
             elif address.path is not None:
@@ -97,7 +99,7 @@ def check_conflicts(addresses: Sequence[Address], settings: AdminSettings) -> It
 
 def same_place(one: Address, other: Address) -> bool:
     """Whether two sockets cannot listen on these addresses at the same time."""
-    if one.path is not None or one.fd is not None:
+    if one.port is None or other.port is None:
         return one == other
     if one.port != other.port or not one.port:
         return False  # 0: the system chooses different ports

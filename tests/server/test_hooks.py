@@ -211,3 +211,60 @@ def test_a_module_that_is_wrong_ends_the_server(folder: Path, text: str | None, 
     with started(folder, "--hooks", "no_such_hooks") as server:
         assert server.wait() == 1
         assert part in server.text()
+
+
+# --- from Python
+
+PROGRAM = """
+import sys
+from carboy.server import serve
+from service import app
+
+class Own:
+    def worker_start(self):
+        print("own worker_start", flush=True)
+
+if __name__ == "__main__":
+    hooks = {"object": Own(), "name": "shop_hooks", "none": object(), "missing": "no_such_module"}
+    serve(app, port=0, workers=2, hooks=hooks[sys.argv[1]])
+"""
+
+
+def program(folder: Path, *args: str) -> Running:
+    (folder / "program.py").write_text(PROGRAM)
+    return Running(*args, cwd=folder, command=("program.py",))
+
+
+def test_serve_takes_the_name_of_a_module(folder: Path) -> None:
+    with program(folder, "name") as server:
+        worker = int(server.get()[1])
+        assert server.stop() == 0
+        assert {f"after_fork {worker}", f"worker_start {worker}", f"worker_stop {worker}"} <= set(
+            said(server)
+        )
+
+
+def test_serve_takes_an_object_with_functions(folder: Path) -> None:
+    with program(folder, "object") as server:
+        server.line("own worker_start", count=2)
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("hooks", "text"),
+    [
+        ("none", "object, which was given as hooks, has none of the functions"),
+        ("missing", "The module 'no_such_module' of hooks cannot be imported."),
+    ],
+)
+def test_serve_says_why_hooks_cannot_be_used(folder: Path, hooks: str, text: str) -> None:
+    with program(folder, hooks) as server:
+        assert server.wait() == 1
+        assert text in server.text()
+
+
+def test_serve_says_why_there_is_no_preload() -> None:
+    from carboy.server import serve
+
+    with pytest.raises(ValueError, match="gets an application that is loaded already"):
+        serve(lambda environ, start: [], preload=True)

@@ -86,7 +86,7 @@ class Hooks:
     def _functions(self, hook: Hook) -> Iterator[tuple[Callable[..., Any], str]]:
         function = getattr(self._module, hook.value, None)
         if callable(function):
-            yield function, f"{self._module.__name__}.{hook.value}"
+            yield function, f"{name_of(self._module)}.{hook.value}"
         for app in _applications(self._application):
             function = next(
                 filter(callable, (_own(each, hook.value) for each in layers(app))), None
@@ -108,6 +108,11 @@ def _own(application: Any, name: str) -> Any:
         return getattr(application, name, None)
     except Exception:  # an object with properties or __getattr__ of its own
         return None
+
+
+def name_of(module: Any) -> str:
+    """The name of a module, or of another object with the functions."""
+    return str(getattr(module, "__name__", type(module).__qualname__))
 
 
 def has_hooks(module: Any) -> bool:

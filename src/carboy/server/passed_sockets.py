@@ -81,8 +81,8 @@ class PassedSockets:
             sock.remove_file()
             sock.close()
         self._kept.clear()
-        for _, sock in self._units:
-            sock.close()  # systemd has it as well
+        for _, unused in self._units:
+            unused.close()  # systemd has it as well
 
 
 def _listener(sock: socket.socket) -> Listener:

@@ -6,9 +6,11 @@ import logging
 import os
 import socket
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +43,17 @@ from carboy.server.processes.rollout import Rollout
 from carboy.server.processes.start_methods import Fork
 from carboy.server.processes.supervisor import Supervisor
 from carboy.server.processes.wear import Wear
-from carboy.server.processes.worker import Announcer, Load, Worker
+from carboy.server.processes.worker import Announcer, Load, LoadError, Worker
 from carboy.server.queueing import most_stuck
 from carboy.server.settings import Settings, with_values
 from carboy.server.tls_setup import tls_fields
 from carboy.user_sockets import project
 
+NO_PRELOAD = (
+    "serve() gets an application that is loaded already: all workers are forked from this process,"
+    " and share its memory. Leave out preload, or use `carboy run --preload`, which can load the"
+    " application again."
+)
 HOST = "127.0.0.1"
 PORT = 8000
 HTTP = 80
@@ -81,6 +88,8 @@ def serve(
     state: str | None = None,
     ssl_context: Any = None,
     redirect_http: int | None = None,
+    hooks: Any = None,
+    preload: bool = False,
     settings: Settings | None = None,
     **more: Any,
 ) -> None:
@@ -90,10 +99,14 @@ def serve(
     number of processes, or "auto". With `cert`, the file of a certificate or several, it serves
     HTTPS; `key` has their keys, and clients of the port `redirect_http` are sent there. With
     `domain`, one or more names, it orders the certificate itself and listens on the ports 443 and
-    80, unless others are given (docs/https.md). `ssl_context` is as in Werkzeug. `more` are fields
-    of Settings (`keepalive_timeout=5`) and, with "limit_", of Limits. Returns when a signal has
-    stopped the server. Raises BindError if it cannot listen, and ValueError for unusable files.
+    80, unless others are given (docs/https.md). `ssl_context` is as in Werkzeug. `hooks` is a
+    module, its name, or another object with the functions of docs/workers.md. `preload` is not
+    possible, because the application is loaded already. `more` are fields of Settings
+    (`keepalive_timeout=5`) and, with "limit_", of Limits. Returns when a signal has stopped the
+    server. Raises BindError if it cannot listen, and ValueError for unusable files.
     """
+    if preload:
+        raise ValueError(NO_PRELOAD)
     values = more if threads is None else {"threads": threads, **more}
     chosen = with_values(settings or Settings(), values)
     interface_of(app, chosen.interface)
@@ -112,9 +125,21 @@ def serve(
         state=Path(state).absolute() if state else None,
         **tls_fields(ssl_context, cert, key, chosen, key_password_file, acme),
         redirect_http=redirect_http,
+        load_hooks=None if hooks is None else partial(hooks_of, hooks),
     )
     if code := start(named(plan, app), lambda: app):
         sys.exit(code)
+
+
+def hooks_of(hooks: Any) -> Any:
+    """The object with the functions. Raises LoadError for a module that cannot be imported."""
+    if not isinstance(hooks, str):
+        return hooks
+    try:
+        return import_module(hooks)
+    except Exception:
+        text = traceback.format_exc().rstrip()
+        raise LoadError(f"The module {hooks!r} of hooks cannot be imported.\n{text}") from None
 
 
 def named(plan: Plan, app: Any) -> Plan:

@@ -30,7 +30,7 @@ from carboy.server.beside_tls import BesideTls, redirects
 from carboy.server.bind import keep, remove_files, url
 from carboy.server.engine import Engine
 from carboy.server.gateways import in_front
-from carboy.server.hooks import NAMES, Crash, Hook, HookFailed, Hooks, has_hooks
+from carboy.server.hooks import NAMES, Crash, Hook, HookFailed, Hooks, has_hooks, name_of
 from carboy.server.listening import ListenerPolicy
 from carboy.server.logs import Logs
 from carboy.server.logs.error_log import ERROR_LOGGER
@@ -261,8 +261,8 @@ class Worker:
         module = self.plan.load_hooks() if self.plan.load_hooks else None
         if module is not None and not has_hooks(module):
             raise LoadError(
-                f"The module {module.__name__} of --hooks has none of the functions"
-                f" {', '.join(NAMES)}. Correct the name of its functions, or leave out --hooks."
+                f"{name_of(module)}, which was given as hooks, has none of the functions"
+                f" {', '.join(NAMES)}. Correct the name of its functions, or leave out the hooks."
             )
         application = self.load()
         if package := monkey_patching.replaced_by():

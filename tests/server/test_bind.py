@@ -187,7 +187,7 @@ def test_a_socket_of_systemd_is_chosen_by_its_name(folder: Path) -> None:
         command = ("-c", NAMED, str(fd), "hello", "--bind", "fd://wbe")
         with Running(cwd=folder, command=command, pass_fds=[fd]) as server:
             assert server.wait() == 1
-            assert "no socket with the name 'wbe'. It has passed: web, other." in server.text()
+            assert "'wbe' from systemd. Those that it has passed are web, other." in server.text()
 
 
 def test_the_error_for_a_used_port_names_the_process_and_the_option(folder: Path) -> None:

@@ -48,9 +48,9 @@ class PassedSockets:
         found = [sock for name, sock in self._units if name == wanted]
         if not found:
             names = ", ".join(dict.fromkeys(name for name, _ in self._units))
-            passed = f"It has passed: {names}." if names else "It has passed none."
+            passed = f"Those that it has passed are {names}." if names else "It has passed none."
             raise ValueError(
-                f"systemd has passed no socket with the name {wanted!r}. {passed} Set"
+                f"There is no socket with the name {wanted!r} from systemd. {passed} Set"
                 " FileDescriptorName= in the socket unit, or correct --bind."
             )
         self._units = [(name, sock) for name, sock in self._units if name != wanted]

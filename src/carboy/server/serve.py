@@ -89,26 +89,19 @@ def serve(
     ssl_context: Any = None,
     redirect_http: int | None = None,
     hooks: Any = None,
-    preload: bool = False,
     settings: Settings | None = None,
     **more: Any,
 ) -> None:
     """Serve a Carboy application or any WSGI or ASGI callable, by default on 127.0.0.1:8000.
 
-    `bind` is one or more of "host:port", "[::1]:8000", "unix:/path" and "fd://3". `workers` is a
-    number of processes, or "auto". With `cert`, the file of a certificate or several, it serves
-    HTTPS; `key` has their keys, and clients of the port `redirect_http` are sent there. With
-    `domain`, one or more names, it orders the certificate itself and listens on the ports 443 and
-    80, unless others are given (docs/https.md). `ssl_context` is as in Werkzeug. `hooks` is a
-    module, its name, or another object with the functions of docs/workers.md. `preload` is not
-    possible, because the application is loaded already. `more` are fields of Settings
-    (`keepalive_timeout=5`) and, with "limit_", of Limits. Returns when a signal has stopped the
-    server. Raises BindError if it cannot listen, and ValueError for unusable files.
+    `bind` is one or more of "host:port", "[::1]:8000", "unix:/path", "fd://3" and "fd://name".
+    `workers` is a number of processes, or "auto". With `cert`, one or more files of certificates,
+    it serves HTTPS; `key` has their keys, and clients of the port `redirect_http` are sent there.
+    With `domain`, it orders the certificate itself (docs/https.md). `ssl_context` is as in
+    Werkzeug. `hooks` has functions (docs/workers.md). `more` are fields of Settings and, with
+    "limit_", of Limits. Returns when a signal has stopped it. Raises BindError and ValueError.
     """
-    if preload:
-        raise ValueError(NO_PRELOAD)
-    values = more if threads is None else {"threads": threads, **more}
-    chosen = with_values(settings or Settings(), values)
+    chosen = chosen_settings(settings, threads, more)
     interface_of(app, chosen.interface)
     acme = acme_settings(domain, acme_email, acme_directory, acme_staging, acme_ca, state)
     plan = Plan(
@@ -129,6 +122,16 @@ def serve(
     )
     if code := start(named(plan, app), lambda: app):
         sys.exit(code)
+
+
+def chosen_settings(
+    settings: Settings | None, threads: int | None, more: dict[str, Any]
+) -> Settings:
+    """The settings with the arguments of `serve`. Raises ValueError and TypeError."""
+    if more.pop("preload", False):
+        raise ValueError(NO_PRELOAD)
+    values = more if threads is None else {"threads": threads, **more}
+    return with_values(settings or Settings(), values)
 
 
 def hooks_of(hooks: Any) -> Any:

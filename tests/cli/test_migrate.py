@@ -284,6 +284,30 @@ def test_a_command_line_of_uvicorn(folder: Path) -> None:
     }
 
 
+def test_a_command_line_of_granian(folder: Path) -> None:
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+    one = found(
+        "granian --interface asginl app:app --port 9000 --workers-lifetime 12h"
+        " --workers-max-rss 300 --static-path-mount a --static-path-mount b --static-path-route /x"
+        " --http1-header-read-timeout 500 --http 1 --no-http1-keep-alive --loop rloop --metrics"
+    )
+    assert one["table"] == {
+        "app": "app:app", "interface": "asgi", "port": 9000, "max-lifetime": 43200,
+        "max-memory": "300m", "static": ["/x=a", "/static=b"], "headers-timeout": 0.5,
+        "http2": False, "keepalive-timeout": 0,
+    }  # fmt: skip
+    assert verdicts(one)["--loop"] == verdicts(one)["--metrics"] == "no equivalent"
+
+
+@pytest.mark.parametrize(("value", "kept"), [("/var/tmp/shop", True), ("/dev/shm", False)])
+def test_the_folder_of_gunicorn_for_signs_of_life_is_not_used_if_it_is_in_memory(
+    folder: Path, value: str, kept: bool
+) -> None:
+    one = found(f"gunicorn app:app --worker-tmp-dir {value}")
+    assert ("worker-tmp-dir" in one["table"]) is kept
+
+
 def test_a_command_line_of_hypercorn(folder: Path) -> None:
     one = found("hypercorn asgi:app:app -b 0.0.0.0:80 --keep-alive 9 --quic-bind :443")
     assert one["table"] == {

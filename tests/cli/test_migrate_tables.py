@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 
 import click
 import pytest
 from gunicorn.config import KNOWN_SETTINGS
+from hypercorn.__main__ import main as hypercorn
 from uvicorn.main import main as uvicorn
 
+import server_options
 from carboy.cli.main import make_group
+from carboy.cli.migrate import daphne_table, granian_table
 from carboy.cli.migrate.daphne_table import DAPHNE
+from carboy.cli.migrate.granian_table import GRANIAN
+from carboy.cli.migrate.granian_table import NEGATIVES as OF_GRANIAN
 from carboy.cli.migrate.gunicorn_table import GUNICORN
 from carboy.cli.migrate.hypercorn_table import HYPERCORN
 from carboy.cli.migrate.rules import Table, Takes, Verdict
@@ -23,15 +29,10 @@ TABLES = {
     "uwsgi": UWSGI,
     "hypercorn": HYPERCORN,
     "daphne": DAPHNE,
+    "granian": GRANIAN,
 }
 # Not options of `carboy run`: the application, its variables, and an option of `carboy`.
 OTHER = {"app", "env", "env_file"}
-# Options of `carboy run` that are being added.
-SOON = {
-    "admin", "chdir", "group", "max_lifetime", "max_memory", "max_requests", "max_requests_jitter",
-    "pid_file", "preload", "request_timeout", "slow", "statsd", "statsd_prefix", "statsd_tags",
-    "user", "with",
-}  # fmt: skip
 
 
 def takes(setting: object) -> Takes:
@@ -64,6 +65,44 @@ def test_every_option_of_uvicorn_is_in_its_table() -> None:
     assert negatives == NEGATIVES
 
 
+def spellings(table: Table) -> dict[str, Takes]:
+    return {each: row.takes for row in table.values() for each in row.spellings}
+
+
+def test_every_option_of_granian_is_in_its_table() -> None:
+    flags = [each.partition("/") for each in server_options.GRANIAN_FLAGS.split()]
+    theirs = {yes: Takes.FLAG for yes, _, _ in flags}
+    theirs |= dict.fromkeys(server_options.GRANIAN_VALUES.split(), Takes.VALUE)
+    theirs |= dict.fromkeys(server_options.GRANIAN_LISTS.split(), Takes.LIST)
+    assert spellings(GRANIAN) == theirs
+    assert set(OF_GRANIAN) == {no for _, _, no in flags if no}
+    assert server_options.GRANIAN_VERSION in str(granian_table.__doc__)
+
+
+def test_every_option_of_daphne_is_in_its_table() -> None:
+    assert set(spellings(DAPHNE)) == set(server_options.DAPHNE_OPTIONS.split())
+    assert server_options.DAPHNE_VERSION in str(daphne_table.__doc__)
+
+
+def test_every_option_of_hypercorn_is_in_its_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[argparse.Action] = []
+
+    def parse(parser: argparse.ArgumentParser, *args: object) -> None:
+        seen.extend(parser._actions)
+        raise SystemExit
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
+    with pytest.raises(SystemExit):
+        hypercorn([])
+    theirs = {
+        spelling: Takes.FLAG if each.nargs == 0 else
+        Takes.LIST if isinstance(each, argparse._AppendAction) else Takes.VALUE
+        for each in seen for spelling in each.option_strings
+    }  # fmt: skip
+    del theirs["-h"], theirs["--help"]
+    assert spellings(HYPERCORN) == theirs
+
+
 def test_a_hundred_options_of_uwsgi_are_in_its_table() -> None:
     assert len(UWSGI) >= 100
     assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in UWSGI)
@@ -75,7 +114,7 @@ def test_every_option_that_a_rule_names_exists(name: str) -> None:
     params = {each.name for each in make_group().commands["run"].params}
     for setting, row in table.items():
         option = row.rule.option
-        assert not option or option in params | OTHER | SOON, setting
+        assert not option or option in params | OTHER, setting
 
 
 @pytest.mark.parametrize("name", TABLES)

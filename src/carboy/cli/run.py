@@ -23,6 +23,7 @@ from carboy.cli.config_options import Action
 from carboy.cli.config_options import config_options as configuration
 from carboy.cli.options import SectionedCommand, listening, option, tuning
 from carboy.cli.process_options import hooks_module
+from carboy.cli.switches import is_on
 from carboy.net.certificate_error import CertificateError
 from carboy.server.bind import Address, BindError
 from carboy.server.processes.commands import Command, parse_command
@@ -189,7 +190,7 @@ def refuse_debug_in_public(addresses: Iterable[Address]) -> None:
 
     Error pages in debug mode show more than strangers should see.
     """
-    if os.environ.get(DEBUG, "0").lower() in ("0", "false", "no", ""):
+    if not is_on(os.environ.get(DEBUG, "0")):
         return
     for address in addresses:
         if address.port is not None and not is_loopback(address.host):

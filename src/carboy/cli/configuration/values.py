@@ -17,6 +17,7 @@ from carboy.cli import config, mounts
 from carboy.cli.config_options import USED
 from carboy.cli.option_types import Number, Octal, Port, Size, Workers
 from carboy.cli.options import SectionOption
+from carboy.cli.switches import is_on
 from carboy.server.serve import HOST, PORT
 from carboy.server.settings import Settings, names_of_settings, with_values
 
@@ -24,7 +25,6 @@ SECRET = re.compile(r"(?:^|_)(?:token|secret|password)$")
 LOGIN = re.compile(r"(?<=://)([^/?#\s:@]*):[^/?#\s]*(?=@)")
 SECRET_FIELD = re.compile(r"([\w-]*(?:pass|token|secret)[\w-]*=)[^&\s]+", re.IGNORECASE)
 DEBUG = "FLASK_DEBUG"
-FALSE = ("", "0", "f", "false", "n", "no", "off")
 HIDDEN = "***"
 DEFAULT_IN_HELP = re.compile(r"\s*\[default: .*\]$")
 # The units of options that are not settings of a worker, by the type of their value
@@ -107,10 +107,10 @@ def _flag(ctx: click.Context, param: SectionOption) -> bool:
     """The value of an option whose callback has already done what it asks for."""
     name = str(param.name)
     if name == "debug":
-        return os.environ.get(DEBUG, "0").lower() not in FALSE
+        return is_on(os.environ.get(DEBUG, "0"))
     source = ctx.get_parameter_source(name)
     if source is ParameterSource.ENVIRONMENT:
-        return os.environ.get(str(param.envvar), "").lower() not in FALSE
+        return is_on(os.environ.get(str(param.envvar), ""))
     if source is ParameterSource.DEFAULT_MAP:
         return bool(ctx.meta[config.PROJECT].values[name])
     return source is ParameterSource.COMMANDLINE

@@ -33,9 +33,9 @@ def command(ctx: click.Context, source: tuple[str, ...], json_: bool, run_: bool
     """Translate the configuration of another server into options of `carboy run`.
 
     SOURCE is gunicorn.conf.py, uwsgi.ini (.yaml, .xml, .json), a Procfile, a Dockerfile, a .service
-    file of systemd, or a command line of gunicorn, uvicorn, hypercorn, daphne or uwsgi in quotes.
-    Nothing is written or changed: the command, the table [tool.carboy] and the changed lines are
-    shown, with what has no equivalent.
+    file of systemd, or a command line of gunicorn, uvicorn, hypercorn, daphne, granian or uwsgi in
+    quotes. Nothing is written or changed: the command, the table [tool.carboy] and the changed
+    lines are shown, with what has no equivalent.
     """
     root = ctx.find_root().command
     assert isinstance(root, click.Group)

@@ -1,4 +1,7 @@
-"""The options of the command of daphne 4: what happens to each."""
+"""The options of the command of daphne 4.2.3: what happens to each.
+
+tests/cli/test_migrate_tables.py compares the table with the options of that version.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from carboy.cli.migrate.rules import (
     same,
     seconds,
 )
+from carboy.cli.migrate.shared_rules import LEVEL, LOGGING, unix
 
 VALUE, FLAG = Takes.VALUE, Takes.FLAG
 PROXY = none("Name the proxy: --trusted-proxies 127.0.0.1.")
@@ -24,23 +28,18 @@ def _access_log(value: Any) -> Any:
     return "stdout" if value == "-" else str(value)
 
 
-def _unix(value: Any) -> list[str]:
-    return [f"unix:{value}"]
-
-
 DAPHNE: Table = {
     "application": Setting(same("app"), Takes.NOWHERE),
     "port": Setting(same("port", number), VALUE, ("-p", "--port")),
     "host": Setting(same("host"), VALUE, ("-b", "--bind")),
-    "unix_socket": Setting(same("bind", _unix), VALUE, ("-u",)),
+    "unix_socket": Setting(same("bind", unix), VALUE, ("-u", "--unix-socket")),
     "file_descriptor": Setting(same("fd", number), VALUE, ("--fd",)),
     "socket_strings": Setting(
         none("Use --bind for addresses, and --cert and --key for TLS."),
         Takes.LIST, ("-e", "--endpoint"),
     ),
     "verbosity": Setting(
-        none("Set the level of the logger carboy.error in the application."),
-        VALUE, ("-v", "--verbosity"),
+        LEVEL, VALUE, ("-v", "--verbosity"),
     ),
     "http_timeout": Setting(
         like("request_timeout", "It also counts while the request waits.", seconds),
@@ -48,7 +47,7 @@ DAPHNE: Table = {
     ),
     "access_log": Setting(same("access_log_file", _access_log), VALUE, ("--access-log",)),
     "log_fmt": Setting(
-        none("Configure logging in the application."), VALUE, ("--log-fmt",)
+        LOGGING, VALUE, ("--log-fmt",)
     ),
     "ping_interval": Setting(
         same("websocket_ping_interval", seconds), VALUE, ("--ping-interval",)
@@ -62,6 +61,13 @@ DAPHNE: Table = {
     ),
     "websocket_connect_timeout": Setting(
         none("--request-timeout limits the handshake."), VALUE, ("--websocket_connect_timeout",)
+    ),
+    "websocket_max_message_size": Setting(
+        same("websocket_max_message", number), VALUE, ("--websocket-max-message-size",)
+    ),
+    "websocket_max_frame_size": Setting(
+        none("--websocket-max-message limits messages, whatever frames they have."),
+        VALUE, ("--websocket-max-frame-size",),
     ),
     "application_close_timeout": Setting(
         like("graceful_timeout", "It counts for all requests at a stop.", lambda _: SKIP),

@@ -143,10 +143,24 @@ def hypercorn(settings: list[Given], migration: Migration) -> list[Given]:
     return found
 
 
+def granian(settings: list[Given], migration: Migration) -> list[Given]:
+    """Each folder of static files has a route, /static unless it is given."""
+    routes = [each for each in settings if each.name == "static_path_route"]
+    mounts = [each for each in settings if each.name == "static_path_mount"]
+    rest = [each for each in settings if each not in (*routes, *mounts)]
+    for place, each in enumerate(mounts):
+        route = routes[place].value if place < len(routes) else "/static"
+        rest.append(Given(each.name, f"{route}={each.value}", each.text, each.place))
+    for each in routes:
+        migration.find(each, Verdict.UNNEEDED, "", "It is part of --static.")
+    return rest
+
+
 FINISH: dict[str, Callable[[list[Given], Migration], list[Given]]] = {
     "gunicorn": gunicorn,
     "uwsgi": uwsgi,
     "uvicorn": unchanged,
     "daphne": unchanged,
     "hypercorn": hypercorn,
+    "granian": granian,
 }

@@ -26,10 +26,19 @@ from carboy.cli.migrate.rules import (
     truth,
     unneeded,
 )
+from carboy.cli.migrate.shared_rules import (
+    DEVELOP,
+    FRAME_SIZE,
+    LEVEL,
+    LIFESPAN,
+    LOGGING,
+    PARSER,
+    PROCESS_NAME,
+    TLS_VERSIONS,
+    loop,
+)
 
 VALUE, LIST, FLAG, NOWHERE = Takes.VALUE, Takes.LIST, Takes.FLAG, Takes.NOWHERE
-DEVELOP = none("Use `carboy dev`, which reloads when files change.")
-LOGGING = none("Configure logging in the application; the error log is the logger carboy.error.")
 HOOK = none("Functions of gunicorn's hooks take gunicorn's objects. Move the code to the hooks of"
             " Carboy, or to the module of the application.")  # fmt: skip
 DIRTY = none("Run such work in a process of its own beside the workers: --with.")
@@ -64,6 +73,11 @@ def _underscores(value: Any) -> Any:
 
 def _no_admin(value: Any) -> Any:
     return "none" if truth(value) else SKIP
+
+
+def _tmp_dir(value: Any) -> Any:
+    """The folder, unless it is in memory, where large request bodies do not belong."""
+    return SKIP if str(value).rstrip("/") in ("/dev/shm", "/run/shm") else str(value)
 
 
 def _errors(value: Any) -> Any:
@@ -144,17 +158,19 @@ GUNICORN: Table = {
     "keepalive": Setting(same("keepalive_timeout", seconds), VALUE, ("--keep-alive",)),
     "preload_app": Setting(same("preload", truth), FLAG, ("--preload",)),
     "worker_tmp_dir": Setting(
-        unneeded("The signs of life of workers are in shared memory, not in files."),
+        like(
+            "worker_tmp_dir",
+            "It is the folder of large request bodies; signs of life are in shared memory.",
+            _tmp_dir,
+        ),
         VALUE, ("--worker-tmp-dir",),
     ),
-    "tmp_upload_dir": Setting(
-        none("Set the variable TMPDIR; large request bodies are written there."), NOWHERE
-    ),
+    "tmp_upload_dir": Setting(same("worker_tmp_dir"), NOWHERE),
     "sendfile": Setting(same("sendfile", truth), FLAG, ("--no-sendfile",)),
     "proc_name": Setting(
-        none("The name of the process stays carboy."), VALUE, ("-n", "--name")
+        PROCESS_NAME, VALUE, ("-n", "--name")
     ),
-    "default_proc_name": Setting(none("The name of the process stays carboy."), NOWHERE),
+    "default_proc_name": Setting(PROCESS_NAME, NOWHERE),
     # --- limits
     "limit_request_line": Setting(
         same("limit_request_line", positive), VALUE, ("--limit-request-line",)
@@ -179,7 +195,7 @@ GUNICORN: Table = {
         same("limit_underscore_fields", _underscores), VALUE, ("--header-map",)
     ),
     "http_parser": Setting(
-        unneeded("There is one parser of HTTP."), VALUE, ("--http-parser",)
+        PARSER, VALUE, ("--http-parser",)
     ),
     # --- proxies
     "forwarded_allow_ips": Setting(
@@ -220,8 +236,7 @@ GUNICORN: Table = {
         VALUE, ("--error-logfile", "--log-file"),
     ),
     "loglevel": Setting(
-        none("Set the level of the logger carboy.error in the application."),
-        VALUE, ("--log-level",),
+        LEVEL, VALUE, ("--log-level",),
     ),
     "capture_output": Setting(
         unneeded("Output of the application is not changed."), FLAG, ("--capture-output",)
@@ -261,8 +276,7 @@ GUNICORN: Table = {
     "keyfile": Setting(same("key"), VALUE, ("--keyfile",)),
     "certfile": Setting(same("cert"), VALUE, ("--certfile",)),
     "ssl_version": Setting(
-        unneeded("TLS 1.2 and 1.3 are spoken; --tls-min 1.3 leaves out 1.2."),
-        VALUE, ("--ssl-version",),
+        TLS_VERSIONS, VALUE, ("--ssl-version",),
     ),
     "cert_reqs": Setting(same("client_cert", client_cert), VALUE, ("--cert-reqs",)),
     "ca_certs": Setting(same("client_ca"), VALUE, ("--ca-certs",)),
@@ -283,16 +297,15 @@ GUNICORN: Table = {
         same("http2_window", number), VALUE, ("--http2-initial-window-size",)
     ),
     "http2_max_frame_size": Setting(
-        unneeded("Frames have up to 16 KiB, the size that every client has to accept."),
-        VALUE, ("--http2-max-frame-size",),
+        FRAME_SIZE, VALUE, ("--http2-max-frame-size",),
     ),
     "http2_max_header_list_size": Setting(
         same("http2_header_list", number), VALUE, ("--http2-max-header-list-size",)
     ),
     # --- ASGI and WebSocket
-    "asgi_loop": Setting(same("loop"), VALUE, ("--asgi-loop",)),
+    "asgi_loop": Setting(same("loop", loop), VALUE, ("--asgi-loop",)),
     "asgi_lifespan": Setting(
-        unneeded("The lifespan runs if the application has one."), VALUE, ("--asgi-lifespan",)
+        LIFESPAN, VALUE, ("--asgi-lifespan",)
     ),
     "asgi_disconnect_grace_period": Setting(
         none("The application learns at once that its client has disconnected."),

@@ -1,4 +1,7 @@
-"""The options of the command of hypercorn 0.18: what happens to each."""
+"""The options of the command of hypercorn 0.18: what happens to each.
+
+tests/cli/test_migrate_tables.py compares the table with the options of the installed hypercorn.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from carboy.cli.migrate.rules import (
     seconds,
     unneeded,
 )
+from carboy.cli.migrate.shared_rules import KEY_PASSWORD, LOGGING
 
 VALUE, LIST, FLAG = Takes.VALUE, Takes.LIST, Takes.FLAG
 # These have the names, the spellings and the meaning of gunicorn's.
@@ -50,14 +54,14 @@ HYPERCORN: Table = {
     ),
     "keep_alive": Setting(same("keepalive_timeout", seconds), VALUE, ("--keep-alive",)),
     "keyfile_password": Setting(
-        none("Write the password to a file for --key-password-file, or set CARBOY_KEY_PASSWORD."),
-        VALUE, ("--keyfile-password",),
+        KEY_PASSWORD, VALUE, ("--keyfile-password",),
     ),
     "log_config": Setting(
-        none("Configure logging in the application."), VALUE, ("--log-config",)
+        LOGGING, VALUE, ("--log-config",)
     ),
     "server_names": Setting(same("host_allow"), LIST, ("--server-name",)),
     "verify_mode": Setting(same("client_cert", client_cert), VALUE, ("--verify-mode",)),
+    "cert_reqs": Setting(same("client_cert", client_cert), VALUE, ("--cert-reqs",)),
     "websocket_ping_interval": Setting(
         same("websocket_ping_interval", seconds), VALUE, ("--websocket-ping-interval",)
     ),

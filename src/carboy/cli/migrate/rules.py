@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from carboy.cli.switches import is_on
+
 Convert = Callable[[Any], Any]
 SKIP = object()  # a converter returns it for a value that is the default of Carboy
 
@@ -92,9 +94,7 @@ def seconds(value: Any) -> Any:
 
 def truth(value: Any) -> bool:
     """Whether a setting is on, however it is written."""
-    if isinstance(value, str):
-        return value.strip().lower() not in ("", "0", "false", "no", "off", "none")
-    return bool(value)
+    return is_on(value) if isinstance(value, str) else bool(value)
 
 
 def turned_off(value: Any) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from carboy.cli.migrate.daphne_table import DAPHNE
+from carboy.cli.migrate.granian_table import GRANIAN
+from carboy.cli.migrate.granian_table import NEGATIVES as OF_GRANIAN
 from carboy.cli.migrate.gunicorn_table import GUNICORN
 from carboy.cli.migrate.hypercorn_table import HYPERCORN
 from carboy.cli.migrate.rules import Table
@@ -60,6 +62,16 @@ SERVERS: dict[str, Server] = {
         "daphne", DAPHNE, "application", shortened=True,
         defaults=(
             "Requests are logged on standard output: --no-access-log.",
+            PROXIES, BODY,
+        ),
+    ),
+    "granian": Server(
+        "granian", GRANIAN, "app", OF_GRANIAN,
+        defaults=(
+            "The interface is found out: WSGI or ASGI. An application that has RSGI only cannot be"
+            " served.",
+            "Requests are logged on standard output: --no-access-log.",
+            "TLS 1.2 is spoken as well: --tls-min 1.3.",
             PROXIES, BODY,
         ),
     ),

@@ -91,7 +91,7 @@ class Reader:
 
 
 FILES = ("config", "ini")  # settings that name a file, which is read
-OWN = {"uvicorn": "UVICORN_", "uwsgi": "UWSGI_"}
+OWN = {"uvicorn": "UVICORN_", "uwsgi": "UWSGI_", "granian": "GRANIAN_"}
 WORDS = "GUNICORN_CMD_ARGS"
 
 

@@ -23,16 +23,21 @@ from carboy.cli.migrate.rules import (
     truth,
     unneeded,
 )
+from carboy.cli.migrate.shared_rules import (
+    DEVELOP,
+    FACTORY,
+    KEY_PASSWORD,
+    LEVEL,
+    LIFESPAN,
+    LOGGING,
+    PARSER,
+    TLS_VERSIONS,
+    WEBSOCKETS,
+    loop,
+    unix,
+)
 
 VALUE, LIST, FLAG = Takes.VALUE, Takes.LIST, Takes.FLAG
-DEVELOP = none("Use `carboy dev`, which reloads when files change.")
-LOGGING = none("Configure logging in the application; the error log is the logger carboy.error.")
-
-
-def _loop(value: Any) -> Any:
-    if value in ("auto", "asyncio", "uvloop"):
-        return value
-    raise ValueError(f"{value} is not a loop of Carboy. Use asyncio or uvloop.")
 
 
 def _interface(value: Any) -> Any:
@@ -44,10 +49,6 @@ def _interface(value: Any) -> Any:
 
 def _server_header(value: Any) -> Any:
     return SKIP if truth(value) else ""
-
-
-def _unix(value: Any) -> list[str]:
-    return [f"unix:{value}"]
 
 
 def _trusted(value: Any) -> Any:
@@ -65,13 +66,12 @@ UVICORN: Table = {
         VALUE, ("--app-dir",),
     ),
     "factory": Setting(
-        unneeded("A factory is called if the name is that of a function without parameters."),
-        FLAG, ("--factory",),
+        FACTORY, FLAG, ("--factory",),
     ),
     "env_file": Setting(same("env_file"), VALUE, ("--env-file",)),
     "host": Setting(same("host"), VALUE, ("--host",)),
     "port": Setting(same("port", number), VALUE, ("--port",)),
-    "uds": Setting(same("bind", _unix), VALUE, ("--uds",)),
+    "uds": Setting(same("bind", unix), VALUE, ("--uds",)),
     "fd": Setting(same("fd", number), VALUE, ("--fd",)),
     "backlog": Setting(same("backlog", number), VALUE, ("--backlog",)),
     "reload": Setting(DEVELOP, FLAG, ("--reload",)),
@@ -80,14 +80,14 @@ UVICORN: Table = {
     "reload_excludes": Setting(DEVELOP, LIST, ("--reload-exclude",)),
     "reload_delay": Setting(DEVELOP, VALUE, ("--reload-delay",)),
     "workers": Setting(same("workers", number), VALUE, ("--workers",)),
-    "loop": Setting(same("loop", _loop), VALUE, ("--loop",)),
-    "http": Setting(unneeded("There is one parser of HTTP."), VALUE, ("--http",)),
+    "loop": Setting(same("loop", loop), VALUE, ("--loop",)),
+    "http": Setting(PARSER, VALUE, ("--http",)),
     "http2": Setting(
         like("http2", "HTTP/2 is on under TLS. --h2c is for clients without TLS.", truth),
         FLAG, ("--http2",),
     ),
     "ws": Setting(
-        unneeded("WebSockets work with the extra carboy[websocket]."), VALUE, ("--ws",)
+        WEBSOCKETS, VALUE, ("--ws",)
     ),
     "ws_max_size": Setting(same("websocket_max_message", number), VALUE, ("--ws-max-size",)),
     "ws_max_queue": Setting(same("websocket_max_queue", number), VALUE, ("--ws-max-queue",)),
@@ -101,13 +101,12 @@ UVICORN: Table = {
         same("websocket_compression", truth), VALUE, ("--ws-per-message-deflate",)
     ),
     "lifespan": Setting(
-        unneeded("The lifespan runs if the application has one."), VALUE, ("--lifespan",)
+        LIFESPAN, VALUE, ("--lifespan",)
     ),
     "interface": Setting(same("interface", _interface), VALUE, ("--interface",)),
     "log_config": Setting(LOGGING, VALUE, ("--log-config",)),
     "log_level": Setting(
-        none("Set the level of the logger carboy.error in the application."),
-        VALUE, ("--log-level",),
+        LEVEL, VALUE, ("--log-level",),
     ),
     "access_log": Setting(same("access_log", truth), FLAG, ("--access-log",)),
     "use_colors": Setting(
@@ -156,12 +155,10 @@ UVICORN: Table = {
     "ssl_keyfile": Setting(same("key"), VALUE, ("--ssl-keyfile",)),
     "ssl_certfile": Setting(same("cert"), VALUE, ("--ssl-certfile",)),
     "ssl_keyfile_password": Setting(
-        none("Write the password to a file for --key-password-file, or set CARBOY_KEY_PASSWORD."),
-        VALUE, ("--ssl-keyfile-password",),
+        KEY_PASSWORD, VALUE, ("--ssl-keyfile-password",),
     ),
     "ssl_version": Setting(
-        unneeded("TLS 1.2 and 1.3 are spoken; --tls-min 1.3 leaves out 1.2."),
-        VALUE, ("--ssl-version",),
+        TLS_VERSIONS, VALUE, ("--ssl-version",),
     ),
     "ssl_cert_reqs": Setting(same("client_cert", client_cert), VALUE, ("--ssl-cert-reqs",)),
     "ssl_ca_certs": Setting(same("client_ca"), VALUE, ("--ssl-ca-certs",)),

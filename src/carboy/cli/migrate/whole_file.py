@@ -17,8 +17,8 @@ from carboy.cli.migrate.servers import SERVERS
 from carboy.cli.migrate.sources import Reader, is_own
 
 INSTRUCTION = re.compile(r"(CMD|ENTRYPOINT|ENV|RUN)\s+(.*)", re.DOTALL | re.IGNORECASE)
-PACKAGE = re.compile(r"""(?<![\w/.-])(["']?)(?:gunicorn|uvicorn|hypercorn|daphne|uwsgi|pyuwsgi)"""
-                     r"""(?:\[[\w,-]+\])?(?:[=<>~!]=[\w.*]+)?\1(?![\w/.-])""")  # fmt: skip
+PACKAGE = re.compile(r"""(?<![\w/.-])(["']?)(?:gunicorn|uvicorn|hypercorn|daphne|granian|uwsgi"""
+                     r"""|pyuwsgi)(?:\[[\w,-]+\])?(?:[=<>~!]=[\w.*]+)?\1(?![\w/.-])""")  # fmt: skip
 PROCESS = re.compile(r"([\w-]+):\s*(.+)")
 UNIT_LINE = re.compile(r"\s*(ExecStart\w*)\s*=\s*[-@:+!]*(.+)", re.DOTALL)
 FROM = re.compile(r"FROM\s", re.IGNORECASE)
@@ -231,7 +231,7 @@ def changed(path: Path, reader: Reader) -> Changed:
     found = kind(path, text, reader)
     if not found.migrations:
         raise WrongFile(
-            f"{path} does not start gunicorn, uvicorn, hypercorn, daphne or uwsgi. Give the command"
-            " line: carboy migrate 'gunicorn app:app'."
+            f"{path} does not start gunicorn, uvicorn, hypercorn, daphne, granian or uwsgi. Give"
+            " the command line: carboy migrate 'gunicorn app:app'."
         )
     return found

@@ -65,6 +65,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.engine_url",
         "carboy.relay",
         "carboy.sizes",  # --max-memory is a size or "auto"
+        "carboy.speedups",
         "carboy.thread_frames",
         "carboy.time_limits",
         "carboy.unix_path",
@@ -172,7 +173,19 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "carboy.dev.routes.refusals": ("carboy.routing",),
 }
 # compiled module (a file of _speedups): what it may import of this package
-COMPILED_MAY_IMPORT: dict[str, tuple[str, ...]] = {}
+COMPILED_MAY_IMPORT: dict[str, tuple[str, ...]] = {
+    "turn": (
+        "carboy.protocol",
+        "carboy.protocol.buffer",
+        "carboy.protocol.events",
+        "carboy.protocol.machine",
+        "carboy.protocol.states",
+        "carboy.server.connection",
+        "carboy.server.dispatching",
+        "carboy.server.exchange",
+        "carboy.server.responder",
+    ),
+}
 # only under `if TYPE_CHECKING:`
 MAY_IMPORT_FOR_TYPES: dict[str, tuple[str, ...]] = {
     "http": ("carboy.gateway.interface", "carboy.trace_context"),

@@ -11,6 +11,7 @@ A module with twins registers a function by `twins`, which puts one or the other
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +21,9 @@ Choose = Callable[[ModuleType | None], object]
 
 VARIABLE = "CARBOY_NO_SPEEDUPS"
 PACKAGE = "carboy._speedups"
-MODULES = ("head", "environ")
+MODULES: tuple[str, ...] = ("head", "environ", "turn")
+if not getattr(sys, "_is_gil_enabled", lambda: True)():
+    MODULES = ("head", "environ")  # "turn" relies on the interpreter lock, and would bring it back
 COMPILED = "compiled"  # the state in which they run
 
 

@@ -184,14 +184,18 @@ class Connection:
             except OSError:
                 self.broken = True
                 return False
-            self.moved += sent
-            self.unsent = deque()
-            self._keep(memoryview(data)[sent:])
+            self.keep_rest(data, sent)
         elif not self.broken:
             self._keep(memoryview(data))
         return False
 
     push_other = push  # bytes of another protocol, which the machine has not seen
+
+    def keep_rest(self, data: bytes, sent: int) -> None:
+        """Keep what follows the first `sent` bytes, which the socket has taken."""
+        self.moved += sent
+        self.unsent = deque()
+        self._keep(memoryview(data)[sent:])
 
     def push_file(self, file: FileRest, sendfile: bool) -> None:
         """Send a part of a file after everything that is kept; never blocks or raises."""

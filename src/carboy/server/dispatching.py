@@ -16,8 +16,9 @@ import math
 import time
 from collections import deque
 from io import BytesIO
+from typing import NoReturn
 
-from carboy.gateway.interface import ANSWERED, LATER
+from carboy.gateway.interface import ANSWERED, LATER, Answer
 from carboy.net.poller import READ
 from carboy.protocol.states import Reading
 from carboy.server.balancing import BUSY
@@ -123,27 +124,15 @@ class Dispatcher:
                 )
                 if responder.count is not None:
                     responder.count(exchange, status, len(body))
-            elif answer is ANSWERED:
-                response = exchange.made
-            elif (
-                close is None
-                and body.__class__ is bytes
-                and not exchange.head_begun
-                and not exchange.head.upgrade
-            ):
-                response = responder.whole(exchange, status, headers, body)
-            elif answer is not LATER:
-                exchange.context.run(responder.deliver, exchange, answer)
+            else:
+                response = self.answered(exchange, answer)
         except BaseException as error:
             exchange.context.run(responder.fail, exchange, error)
         now = clock()
         try:
             slot.pop()
         except IndexError:
-            if response:
-                exchange.connection.push(response)
-            self._runner.give_back(exchange, now - began)
-            raise Deposed from None
+            self.lost(exchange, response, now - began)
         if average != 0.0 or now - began > self._worth:
             self._scheduler.ran_here(exchange, now - began)
         made, ready = self.made, self.ready
@@ -171,6 +160,30 @@ class Dispatcher:
                 exchange.cached_environ = None  # each would keep the other alive
             else:
                 self._finish(exchange, now)
+
+    def answered(self, exchange: ServerExchange, answer: Answer) -> bytes:
+        """The whole response that is to be sent for an answer; b"" if it is sent or comes later."""
+        status, headers, body, close = answer
+        responder = self._responder
+        if answer is ANSWERED:
+            return exchange.made
+        if (
+            close is None
+            and body.__class__ is bytes
+            and not exchange.head_begun
+            and not exchange.head.upgrade
+        ):
+            return responder.whole(exchange, status, headers, body)
+        if answer is not LATER:
+            exchange.context.run(responder.deliver, exchange, answer)
+        return b""
+
+    def lost(self, exchange: ServerExchange, response: bytes, seconds: float) -> NoReturn:
+        """Another thread has taken the lead while this one ran the exchange. Raises Deposed."""
+        if response:
+            exchange.connection.push(response)
+        self._runner.give_back(exchange, seconds)
+        raise Deposed from None
 
     def _placed(self, exchange: ServerExchange, average: float | None, slow: bool) -> bool:
         """Whether the scheduler has another place for the exchange than this thread, now."""

@@ -20,7 +20,7 @@ from carboy.net.waker import Waker
 from carboy.protocol.errors import RemoteProtocolError
 from carboy.protocol.events import Data, Event, RequestHead, Signal
 from carboy.protocol.states import Reading
-from carboy.server import after_fork, monkey_patching
+from carboy.server import after_fork, monkey_patching, turn
 from carboy.server.accepting import NONE, Accepting
 from carboy.server.balancing import BUSY
 from carboy.server.body_reader import READY, RECEIVE, STREAM, BodyReader
@@ -67,8 +67,8 @@ NEED_DATA = Signal.NEED_DATA
 _new_exchange = ServerExchange.__new__
 REQUEST_READ = Reading.DONE  # where the machine is after a request without a body
 CONTINUATIONS_A_TURN = 32  # of requests that were awaited; then others have their turn
-# A gateway checks its application once a turn. With more events than FEW_EVENTS, which come from
-# independent clients, it does so only LOOK_INTERVAL seconds after the last check.
+# A gateway checks its application once a turn; with more events than FEW_EVENTS, which come from
+# independent clients, only LOOK_INTERVAL seconds after the last check.
 FEW_EVENTS, LOOK_INTERVAL = 8, 0.005
 
 
@@ -126,7 +126,7 @@ class Engine:
         self._loop_lead = None if trace else LoopLead.of(gateway, self, self.crew, self._waker)
         if self._loop_lead is not None:
             self.channels.led_by_loop = True
-            self._dispatcher.keep_all()
+            self.dispatcher.keep_all()
         self.limits = TimeLimits(self)
         self.use(self.limits.guard(gateway))
         self._parts = (
@@ -146,23 +146,23 @@ class Engine:
         self._keep_alive.open_channel = self.channels.open
         self.streams.resumed = self.scheduler.finished = self._keep_alive.finish
         self.channels.finished = self._keep_alive.finish
-        self._dispatcher = Dispatcher(settings, runner, self.scheduler, self._keep_alive, self.row)
+        self.dispatcher = Dispatcher(settings, runner, self.scheduler, self._keep_alive, self.row)
         crew.run = traced(runner.run, trace)
         self._traced_turn = traced(self._turn, trace)
 
     def use(self, gateway: Gateway) -> None:
         """Store what each turn or request uses in attributes that are quick to read."""
         self._gateway = self.runner.gateway = gateway
-        self._dispatcher.handle = gateway.handle
-        self._prepare = gateway.prepare
+        self.dispatcher.handle = gateway.handle
+        self._prepare, self._single_threaded = gateway.prepare, self.crew.single_threaded
         self._gateway_turn: Callable[[], None] | None = getattr(gateway, "turn", None)
-        self._single_threaded = self.crew.single_threaded
         self._read_size, self._cells = self.settings.read_size, self.row.cells
         self._queue = self.scheduler.queue
         self._for_leader, self._deferred = self._queue.for_leader, self._keep_alive.deferred
         self._due, self._opened = self.channels.due, self.channels.opened
-        self._resumed, self._dispatch = self.channels.resumed, self._dispatcher.dispatch
-        self._ready, self._made = self._dispatcher.ready, self._dispatcher.made
+        self._resumed = self.channels.resumed
+        self._twin, self._read_ordinary, self._dispatch = turn.steps_of(self)
+        self._ready, self._made = self.dispatcher.ready, self.dispatcher.made
         self._left = (
             self._ready, self._deferred, self._for_leader, self._due, self._resumed, self._opened,
             self.pipes.queue, self.pipes.dirty,
@@ -238,29 +238,25 @@ class Engine:
         """Make turns, one or as many as `lead` says; returns whether the engine goes on."""
         try:
             stopping = self.stopping
-            turn = self._traced_turn
+            make_turn = self._traced_turn
             self._cells[BUSY] = self.scheduler.busy()  # one more, if another leader was deposed
             while not stopping.over:
-                turn(lead)
+                make_turn(lead)
                 if lead.one_turn:
                     return not stopping.over
         except Deposed:
             lead.lost = True
             return True
-        except (SystemExit, KeyboardInterrupt) as error:
-            # Raised by another thread, which cannot stop this one otherwise.
-            self._failure = error
-            self.stopping.finish()
         except BaseException as error:
-            # A bug in Carboy: ending is better than serving only some clients.
-            log.critical("The engine failed.", exc_info=error)
+            if not isinstance(error, (SystemExit, KeyboardInterrupt)):  # from another thread
+                log.critical("The engine failed.", exc_info=error)
             self._failure = error
             self.stopping.finish()
         return False
 
     def end(self) -> None:
         """After the last turn of any leader. `run` waits for this, since only a leader polls."""
-        self._dispatcher.send_left()
+        self.dispatcher.send_left()
         self.poller.close()
         self.runner.leaderless.set()
         self.runner.close_late()
@@ -268,8 +264,10 @@ class Engine:
     def _turn(self, lead: Lead) -> None:
         """Wait until something is ready and serve it."""
         ready = self._ready
+        if self._twin is not turn.compiled:
+            self._twin, self._read_ordinary, self._dispatch = turn.steps_of(self)
         if ready or self._made:
-            self._dispatcher.go_on(lead)
+            self.dispatcher.go_on(lead)
         events = self.poller.wait(0.0 if lead.one_turn else self.patience())
         now = clock()
         if now >= self._next_tick:
@@ -277,7 +275,7 @@ class Engine:
         if self._gateway_turn is not None and (len(events) < FEW_EVENTS or now > self._next_look):
             self._next_look = now + LOOK_INTERVAL
             self._gateway_turn()
-            self._dispatcher.handle = self._gateway.handle
+            self.dispatcher.handle = self._gateway.handle
         connections = self.connections
         if self._single_threaded:
             self._cells[BUSY] = 1.0  # for other workers: nothing else is run or accepted meanwhile
@@ -300,7 +298,7 @@ class Engine:
         if self._deferred:
             self._read_deferred(lead)
         if self._queue.count:
-            self._dispatcher.run_one_queued(lead, clock())
+            self.dispatcher.run_one_queued(lead, clock())
         if self._due:
             self.channels.look(clock())
         for _ in range(min(len(self._resumed), CONTINUATIONS_A_TURN)):
@@ -327,9 +325,8 @@ class Engine:
             return min(self.stopping.pause, self.deadlines.pause)
         if self._queue.count:
             return HELD
-        if self.connections or self.accepting.waker_fd != NONE:
-            return self.deadlines.pause
-        return -1.0
+        watched = self.connections or self.accepting.waker_fd != NONE
+        return self.deadlines.pause if watched else -1.0
 
     def _tick(self, now: float) -> None:
         """Once an interval: refresh the Date line, and act on everything that ran out of time."""
@@ -351,7 +348,7 @@ class Engine:
             self._waker.clear()
             self.accepting.open_once(now)
             self.row.cells[Figure.LEADER] = now
-            self._dispatcher.take_back()
+            self.dispatcher.take_back()
             if self.stopping.asked is not None:
                 self._next_tick = min(self._next_tick, now + self.stopping.pause)
                 self.stopping.begin(now)
@@ -396,7 +393,10 @@ class Engine:
         `partial`: the beginning of the head has been read before.
         """
         try:
-            data = connection.sock.recv(self._read_size)
+            read = self._read_ordinary
+            data = connection.sock.recv(self._read_size) if read is None else read(connection)
+            if data is None:
+                return  # the request has been read
         except BlockingIOError as blocked:
             self._closing.watch(connection, WRITE if isinstance(blocked, WantsWrite) else READ)
             return

@@ -1,0 +1,19 @@
+"""Types of turn.pyx."""
+
+from carboy.protocol.events import Fields
+from carboy.server.connection import Connection
+from carboy.server.crew import Lead
+from carboy.server.dispatching import Dispatcher
+from carboy.server.engine import Engine
+from carboy.server.exchange import ServerExchange
+
+def ordinary_response(
+    status: str, headers: Fields, body: bytes, extra: bytes, size: int
+) -> bytes | None: ...
+
+class Turn:
+    def __init__(self, engine: Engine, dispatcher: Dispatcher, size: int) -> None: ...
+    def read(self, connection: Connection) -> bytes | None: ...
+    def dispatch(
+        self, lead: Lead, exchange: ServerExchange, data: bytes | None = None, slow: bool = False
+    ) -> None: ...

@@ -1,0 +1,580 @@
+# cython: language_level=3, binding=False
+# cython: boundscheck=False, wraparound=False, initializedcheck=False
+"""The leader's turn for ordinary requests, from `recv` to `send`.
+
+    Turn.read          Engine._read                            (server/engine.py)
+    Turn.dispatch      Dispatcher.dispatch                     (server/dispatching.py)
+    Turn.push          Connection.push                         (server/connection.py)
+    ordinary_response  the function of protocol/response.py
+
+Each does what its twin in Python does with an ordinary request, and leaves every other to it. The
+steps around them, the tables they use and the proof of what a thread may touch are those of the
+twins: only the leader calls a Turn.
+
+System calls are made without giving the interpreter lock up, which takes longer than the calls.
+
+    They cannot wait         MSG_DONTWAIT, whatever mode the descriptor is in.
+    The descriptor is right  The socket says which descriptor it has (-1 once it is closed or
+                             detached) immediately before the call. To close it, a thread needs
+                             the interpreter lock, and the socket forgets the descriptor before it
+                             gives the lock up. Interpreters without the lock use the twins.
+    No signal is sent        MSG_NOSIGNAL. A peer that has gone is an error as in Python.
+
+The slots of the classes in SLOTS are read and written where they are in memory, as the interpreter
+does for their methods. `slot_of` asks the class for the place, and each object is tested for being
+of just this class before.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytearray cimport PyByteArray_GET_SIZE
+from cpython.dict cimport PyDict_GetItem
+from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF, Py_XDECREF
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.string cimport memcpy
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+
+import socket as sockets
+from io import BytesIO
+
+from carboy.protocol import readers, response
+from carboy.protocol.buffer import ReceiveBuffer
+from carboy.protocol.events import RequestHead
+from carboy.protocol.machine import Machine
+from carboy.protocol.states import Reading, Writing
+from carboy.server.connection import Connection, Phase
+from carboy.server.dispatching import MOST_MADE
+from carboy.server.exchange import ServerExchange
+from carboy.server.responder import LARGE
+
+cdef extern from "Python.h":
+    object PyContext_New()
+    int PyContext_Enter(object context) except -1
+    int PyContext_Exit(object context) except -1
+    int PyUnicode_KIND(object text)
+    unsigned char* PyUnicode_1BYTE_DATA(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+
+cdef extern from "structmember.h":
+    """
+    static Py_ssize_t slot_offset(PyObject *descriptor) {
+        if (!Py_IS_TYPE(descriptor, &PyMemberDescr_Type)) {
+            PyErr_SetString(PyExc_TypeError, "A slot is expected.");
+            return -1;
+        }
+        PyMemberDef *member = ((PyMemberDescrObject *)descriptor)->d_member;
+        if (member->type != T_OBJECT_EX) {
+            PyErr_SetString(PyExc_TypeError, "A slot of __slots__ is expected.");
+            return -1;
+        }
+        return member->offset;
+    }
+    """
+    Py_ssize_t slot_offset(object descriptor) except -1
+
+cdef extern from "sys/socket.h":
+    enum:
+        MSG_DONTWAIT
+        MSG_NOSIGNAL
+    ssize_t c_recv "recv" (int fd, void* buffer, size_t size, int flags)
+    ssize_t c_send "send" (int fd, const void* buffer, size_t size, int flags)
+
+ctypedef unsigned char byte
+
+# --- slots
+
+cdef Py_ssize_t SOCK = slot_offset(Connection.__dict__["sock"])
+cdef Py_ssize_t MACHINE = slot_offset(Connection.__dict__["machine"])
+cdef Py_ssize_t PHASE = slot_offset(Connection.__dict__["phase"])
+cdef Py_ssize_t UNSENT = slot_offset(Connection.__dict__["unsent"])
+cdef Py_ssize_t BROKEN = slot_offset(Connection.__dict__["broken"])
+cdef Py_ssize_t INTEREST = slot_offset(Connection.__dict__["interest"])
+cdef Py_ssize_t SINCE = slot_offset(Connection.__dict__["since"])
+cdef Py_ssize_t READING = slot_offset(Machine.__dict__["reading"])
+cdef Py_ssize_t WRITING = slot_offset(Machine.__dict__["writing"])
+cdef Py_ssize_t MUST_CLOSE = slot_offset(Machine.__dict__["must_close"])
+cdef Py_ssize_t HEAD = slot_offset(Machine.__dict__["head"])
+cdef Py_ssize_t EXCESS = slot_offset(Machine.__dict__["excess"])
+cdef Py_ssize_t BUFFER = slot_offset(Machine.__dict__["_buffer"])
+cdef Py_ssize_t LIMITS = slot_offset(Machine.__dict__["_limits"])
+cdef Py_ssize_t QUICK = slot_offset(Machine.__dict__["_quick"])
+cdef Py_ssize_t DATA = slot_offset(ReceiveBuffer.__dict__["data"])
+
+
+cdef inline object get(object of, Py_ssize_t offset):
+    """The value of a slot that was set when the object was made."""
+    return <object>(<PyObject**>(<char*><PyObject*>of + offset))[0]
+
+
+cdef inline bint has(object of, Py_ssize_t offset, object value):
+    """Whether the slot has this very value."""
+    return (<PyObject**>(<char*><PyObject*>of + offset))[0] == <PyObject*>value
+
+
+cdef inline void put(object of, Py_ssize_t offset, object value) noexcept:
+    cdef PyObject** place = <PyObject**>(<char*><PyObject*>of + offset)
+    cdef PyObject* before = place[0]
+    Py_INCREF(value)
+    place[0] = <PyObject*>value
+    Py_XDECREF(before)
+
+
+# --- members by plain names, as in the twins
+
+cdef object NOTHING_READ = Reading.IDLE
+cdef object REQUEST_READ = Reading.DONE
+cdef object SOME_READ = Reading.HEAD
+cdef object WAITING = Writing.WAITING
+cdef object ANSWERED = Writing.DONE
+cdef object IDLE = Phase.IDLE
+cdef object READ = 1  # of net/poller.py
+cdef object plain_socket = sockets.socket
+cdef object new_exchange = ServerExchange.__new__
+cdef dict statuses = response._ordinary
+cdef Py_ssize_t large = LARGE
+cdef Py_ssize_t most_made = MOST_MADE
+
+
+cdef inline double clock() noexcept:
+    """time.monotonic()"""
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <double>(<long long>now.tv_sec * 1000000000 + now.tv_nsec) / 1e9
+
+
+# --- the system calls
+
+cdef int descriptor(object sock) except? -1:
+    """The descriptor that the socket has now; -1 if it has none any more."""
+    return sock.fileno()
+
+
+cdef bytes receive(object sock, char* buffer, Py_ssize_t size):
+    """As sock.recv(size). Raises OSError."""
+    cdef Py_ssize_t count
+    cdef int fd = descriptor(sock)
+    while True:
+        count = c_recv(fd, buffer, size, MSG_DONTWAIT)
+        if count >= 0:
+            return PyBytes_FromStringAndSize(buffer, count)
+        if errno != EINTR:
+            PyErr_SetFromErrno(OSError)
+        PyErr_CheckSignals()
+        fd = descriptor(sock)  # a signal handler may have closed it
+
+
+cdef Py_ssize_t send(object sock, bytes data) except -1:
+    """As sock.send(data), but 0 when the socket is full. Raises OSError."""
+    cdef Py_ssize_t count
+    cdef int fd = descriptor(sock)
+    while True:
+        count = c_send(
+            fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), MSG_DONTWAIT | MSG_NOSIGNAL
+        )
+        if count >= 0:
+            return count
+        if errno == EAGAIN:
+            return 0
+        if errno != EINTR:
+            PyErr_SetFromErrno(OSError)
+        PyErr_CheckSignals()
+        fd = descriptor(sock)
+
+
+# --- the answer
+
+cdef enum:
+    TOKEN = 1  # RFC 9110, section 5.6.2
+    VALUE = 2  # no control character but HTAB (RFC 9110, section 5.5)
+
+cdef byte[256] classes
+
+
+cdef int fill_classes() except -1:
+    cdef int i
+    for i in range(256):
+        classes[i] = (TOKEN if 0 < i < 128 and response.is_token(chr(i)) else 0) | (
+            0 if response.has_control(chr(i)) else VALUE
+        )
+    return 0
+
+
+fill_classes()
+
+
+cdef bint same_name(const byte* p, const char* name, Py_ssize_t size) noexcept nogil:
+    """Whether `size` bytes of a token are this name, of lower-case letters and "-", in any case."""
+    cdef Py_ssize_t i
+    for i in range(size):
+        if (p[i] | 32) != <byte>name[i]:
+            return False
+    return True
+
+
+cdef int trait(const byte* p, Py_ssize_t size) noexcept nogil:
+    """1 for Content-Length, 2 for another name that means something for the connection, else 0."""
+    if size == 14:
+        return same_name(p, b"content-length", 14)
+    if (
+        (size == 4 and same_name(p, b"date", 4))
+        or (size == 6 and same_name(p, b"server", 6))
+        or (size == 10 and (same_name(p, b"connection", 10) or same_name(p, b"keep-alive", 10)))
+        or (size == 16 and same_name(p, b"proxy-connection", 16))
+        or (size == 17 and same_name(p, b"transfer-encoding", 17))
+        or (size == 25 and same_name(p, b"strict-transport-security", 25))
+    ):
+        return 2
+    return 0
+
+
+cdef Py_ssize_t number(const byte* p, Py_ssize_t size) noexcept nogil:
+    """The number, if it is written as str() writes it; else -1."""
+    cdef Py_ssize_t i, value = 0
+    if size < 1 or size > 18 or (p[0] == 48 and size > 1):
+        return -1
+    for i in range(size):
+        if not 48 <= p[i] <= 57:
+            return -1
+        value = value * 10 + (p[i] - 48)
+    return value
+
+
+cdef struct Text:
+    byte* start
+    Py_ssize_t size
+
+
+cdef inline bint read_text(PyObject* text, int kind, Text* found) noexcept:
+    """Whether this is a str of latin-1 characters that all are of this kind."""
+    cdef Py_ssize_t i
+    if type(<object>text) is not str or PyUnicode_KIND(<object>text) != 1:
+        return False
+    found.start = PyUnicode_1BYTE_DATA(<object>text)
+    found.size = PyUnicode_GET_LENGTH(<object>text)
+    for i in range(found.size):
+        if not classes[found.start[i]] & kind:
+            return False
+    return True
+
+
+cdef enum:
+    MOST = 64  # fields; a response with more is left to the twin
+
+
+def ordinary_response(status, headers, body, extra, size):
+    """The twin of protocol/response.py: the whole response, or None if a decision is needed."""
+    if type(headers) is not list or type(body) is not bytes or type(extra) is not bytes:
+        return None
+    return ordinary(status, <list>headers, <bytes>body, <bytes>extra, size)
+
+
+cdef bytes ordinary(object status, list headers, bytes body, bytes extra, Py_ssize_t size):
+    cdef Text[2 * MOST] texts
+    cdef Py_ssize_t i, count = PyList_GET_SIZE(headers), total
+    cdef PyObject* pair
+    cdef PyObject* known
+    cdef int special
+    cdef bint sized = False
+    cdef byte[24] digits
+    cdef Py_ssize_t first = 24, left
+    cdef char* out
+    cdef Text* text
+    if type(status) is not str or count > MOST:
+        return None
+    known = PyDict_GetItem(statuses, status)
+    if known == NULL:
+        return None
+    line = <object>known
+    total = PyBytes_GET_SIZE(line) + PyBytes_GET_SIZE(extra) + PyBytes_GET_SIZE(body) + 2
+    for i in range(count):
+        pair = PyList_GET_ITEM(headers, i)
+        text = &texts[2 * i]
+        if (
+            type(<object>pair) is not tuple
+            or PyTuple_GET_SIZE(<object>pair) != 2
+            or not read_text(PyTuple_GET_ITEM(<object>pair, 0), TOKEN, text)
+            or not text.size
+            or not read_text(PyTuple_GET_ITEM(<object>pair, 1), VALUE, text + 1)
+        ):
+            return None
+        special = trait(text.start, text.size)
+        if special:
+            # One correct Content-Length is the only field that needs no decision.
+            if special != 1 or sized or number(text[1].start, text[1].size) != size:
+                return None
+            sized = True
+        total += text.size + text[1].size + 4
+    if not sized:
+        left = size
+        while True:
+            first -= 1
+            digits[first] = 48 + left % 10
+            left //= 10
+            if not left:
+                break
+        total += 16 + (24 - first) + 2
+    result = PyBytes_FromStringAndSize(NULL, total)
+    out = PyBytes_AS_STRING(result)
+    out = copied(out, PyBytes_AS_STRING(line), PyBytes_GET_SIZE(line))
+    for i in range(count):
+        text = &texts[2 * i]
+        out = copied(out, text.start, text.size)
+        out[0] = 58
+        out[1] = 32
+        out = copied(out + 2, text[1].start, text[1].size)
+        out[0] = 13
+        out[1] = 10
+        out += 2
+    out = copied(out, PyBytes_AS_STRING(extra), PyBytes_GET_SIZE(extra))
+    if not sized:
+        out = copied(out, b"Content-Length: ", 16)
+        out = copied(out, &digits[first], 24 - first)
+        out = copied(out, b"\r\n", 2)
+    out = copied(out, b"\r\n", 2)
+    copied(out, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
+    return result
+
+
+cdef inline char* copied(char* out, const void* start, Py_ssize_t size) noexcept:
+    memcpy(out, start, size)
+    return out + size
+
+
+cdef bytes whole_response(object exchange, object machine, object answer, bytes extra):
+    """Machine.whole_response for an ordinary response, which changes the machine; else None."""
+    if type(machine) is not Machine:
+        return None
+    head = get(machine, HEAD)
+    body = <object>PyTuple_GET_ITEM(answer, 2)
+    headers = <object>PyTuple_GET_ITEM(answer, 1)
+    if (
+        not has(machine, READING, REQUEST_READ)
+        or not has(machine, WRITING, WAITING)
+        or not has(machine, MUST_CLOSE, False)
+        or type(headers) is not list
+        or head is None
+        or not head.minor
+        or head.method == "HEAD"
+    ):
+        return None
+    status = <object>PyTuple_GET_ITEM(answer, 0)
+    whole = ordinary(status, <list>headers, <bytes>body, extra, PyBytes_GET_SIZE(body))
+    if whole is not None:
+        put(machine, WRITING, ANSWERED)
+        # IDLE means that the buffer is empty; bytes in the buffer come before new bytes.
+        data = get(get(machine, BUFFER), DATA)
+        put(machine, READING, SOME_READ if PyByteArray_GET_SIZE(data) else NOTHING_READ)
+    return whole
+
+
+# --- the turn
+
+cdef class Turn:
+    """The steps of one engine, and what they use of it."""
+
+    cdef object dispatcher, responder, prepare, closing, finish, crew, scheduler
+    cdef object ready, made, append_ready, append_made, take_made, show, memory
+    cdef dict averages
+    cdef double budget, worth
+    cdef char* buffer
+    cdef Py_ssize_t size
+
+    def __cinit__(self, engine, dispatcher, size):
+        self.size = size
+        self.buffer = <char*>PyMem_Malloc(size)
+        if self.buffer == NULL:
+            raise MemoryError
+
+    def __init__(self, engine, dispatcher, size):
+        self.dispatcher = dispatcher
+        self.responder = dispatcher._responder
+        self.prepare = engine._prepare
+        self.closing = engine._closing
+        self.finish = dispatcher._finish
+        self.crew = dispatcher._crew
+        self.scheduler = dispatcher._scheduler
+        self.ready = dispatcher.ready
+        self.made = dispatcher.made
+        self.append_ready = self.ready.append
+        self.append_made = self.made.append
+        self.take_made = self.made.popleft
+        self.show = dispatcher._show
+        self.memory = dispatcher._memory
+        self.averages = dispatcher._averages
+        self.budget = dispatcher._budget
+        self.worth = dispatcher._worth
+
+    def __dealloc__(self):
+        PyMem_Free(self.buffer)
+
+    def read(self, connection):
+        """Receive from a connection, and put an ordinary request into `ready`.
+
+        None if that was done; else the bytes that have come. Raises OSError.
+        """
+        sock = get(connection, SOCK)
+        if type(connection) is not Connection or type(sock) is not plain_socket:
+            return connection.sock.recv(self.size)
+        data = receive(sock, self.buffer, self.size)
+        machine = get(connection, MACHINE)
+        if (
+            type(machine) is not Machine
+            or not has(machine, READING, NOTHING_READ)
+            or not has(connection, PHASE, IDLE)
+        ):
+            return data
+        head = self.head_in(machine, data)
+        if head is None or type(head) is not RequestHead or head.content_length:
+            return data
+        put(machine, HEAD, head)
+        put(machine, WRITING, WAITING)
+        put(machine, MUST_CLOSE, not head.keep_alive)
+        put(machine, READING, REQUEST_READ)
+        exchange = new_exchange(ServerExchange)
+        exchange.head = head
+        exchange.connection = connection
+        exchange.responder = self.responder
+        exchange.body = exchange.cached_environ = None  # quicker to read than from the class
+        exchange.context = context = PyContext_New()
+        try:
+            PyContext_Enter(context)
+            try:
+                exchange.key = self.prepare(exchange)
+            finally:
+                PyContext_Exit(context)
+        except BaseException as error:
+            self.closing.fail_early(connection, exchange, error)
+            return None
+        self.append_ready((exchange, data))
+        return None
+
+    cdef object head_in(self, object machine, bytes data):
+        """The head that `data` is, if it is an ordinary one."""
+        if PyBytes_GET_SIZE(data) > <Py_ssize_t>get(machine, QUICK):
+            return None
+        last = get(machine, HEAD)
+        if last is not None:
+            tail = last.tail
+            if tail and data.endswith(tail):
+                head = readers.similar_head(data, last)
+                if head is not None:
+                    return head
+        if data.find(b"\r\n\r\n") + 4 != PyBytes_GET_SIZE(data):
+            return None
+        return readers.quick_head(data, get(machine, LIMITS))
+
+    def dispatch(self, lead, exchange, data=None, slow=False):
+        """As Dispatcher.dispatch."""
+        cdef double began, now
+        if data is None or slow:
+            return self.dispatcher.dispatch(lead, exchange, data, slow)
+        cdef PyObject* known = PyDict_GetItem(self.averages, exchange.key)
+        if known == NULL or <double>(<object>known) > self.budget:
+            return self.dispatcher.dispatch(lead, exchange, data)
+        cdef double average = <object>known
+        self.show(self.memory, 0, data)
+        began = clock()
+        exchange.began = began
+        cdef list slot = lead.slot
+        slot.append(exchange)
+        if self.crew.asleep:
+            self.crew.wake_watcher()
+        context = exchange.context
+        connection = exchange.connection
+        response_bytes = None
+        try:
+            PyContext_Enter(context)
+            try:
+                answer = self.dispatcher.handle(exchange)
+            finally:
+                PyContext_Exit(context)
+            if (
+                type(answer) is tuple
+                and PyTuple_GET_SIZE(answer) == 4
+                and <object>PyTuple_GET_ITEM(answer, 3) is None
+                and type(<object>PyTuple_GET_ITEM(answer, 2)) is bytes
+                and PyBytes_GET_SIZE(<object>PyTuple_GET_ITEM(answer, 2)) < large
+                and self.responder.plain
+            ):
+                response_bytes = whole_response(
+                    exchange, connection.machine, answer, self.responder.extra.lines
+                )
+                status, headers, body, _ = answer
+                if response_bytes is None:
+                    response_bytes = connection.machine.whole_response(
+                        status, headers, body, self.responder.extra.lines
+                    )
+                if self.responder.count is not None:
+                    self.responder.count(exchange, status, PyBytes_GET_SIZE(body))
+            else:
+                response_bytes = self.dispatcher.answered(exchange, answer)
+        except BaseException as error:
+            response_bytes = None
+            context.run(self.responder.fail, exchange, error)
+        now = clock()
+        if not slot:
+            self.dispatcher.lost(exchange, response_bytes or b"", now - began)  # raises Deposed
+        slot.pop()
+        if average != 0.0 or now - began > self.worth:
+            self.scheduler.ran_here(exchange, now - began)
+        if response_bytes:
+            self.append_made((exchange, response_bytes))
+        else:
+            self.finish(exchange, now)
+        if self.ready and len(self.made) < most_made:
+            known = PyDict_GetItem(self.averages, self.ready[0][0].key)
+            if known != NULL and <double>(<object>known) == 0.0:
+                return None
+        while self.made:
+            exchange, response_bytes = self.take_made()
+            self.leave(exchange, response_bytes, now)
+        return None
+
+    cdef int leave(self, object exchange, bytes response_bytes, double now) except -1:
+        """Send a whole response, and make its connection ready for the next request."""
+        connection = exchange.connection
+        machine = connection.machine
+        body = exchange.body
+        if (
+            type(connection) is Connection
+            and type(machine) is Machine
+            and push(connection, response_bytes)
+            and has(machine, READING, NOTHING_READ)
+            and (body is None or type(body) is BytesIO)
+            and get(machine, EXCESS) == 0
+            and get(connection, INTEREST) == READ  # not after it has waited
+        ):
+            put(connection, SINCE, now)
+            if body is not None:
+                body.close()
+            exchange.cached_environ = None  # each would keep the other alive
+            return 0
+        if type(connection) is not Connection or type(machine) is not Machine:
+            connection.push(response_bytes)
+        self.finish(exchange, now)
+        return 0
+
+
+cdef bint push(object connection, bytes data) except -1:
+    """Connection.push of a connection of just that class."""
+    cdef Py_ssize_t sent
+    sock = get(connection, SOCK)
+    if (
+        type(sock) is not plain_socket
+        or not has(connection, UNSENT, None)
+        or not has(connection, BROKEN, False)
+    ):
+        return connection.push(data)
+    try:
+        sent = send(sock, data)
+    except OSError:
+        put(connection, BROKEN, True)
+        return False
+    if sent == PyBytes_GET_SIZE(data):
+        return True
+    connection.keep_rest(data, sent)
+    return False

@@ -91,6 +91,7 @@ cdef Py_ssize_t SOCK = slot_offset(Connection.__dict__["sock"])
 cdef Py_ssize_t MACHINE = slot_offset(Connection.__dict__["machine"])
 cdef Py_ssize_t PHASE = slot_offset(Connection.__dict__["phase"])
 cdef Py_ssize_t UNSENT = slot_offset(Connection.__dict__["unsent"])
+cdef Py_ssize_t CORKED = slot_offset(Connection.__dict__["corked"])
 cdef Py_ssize_t BROKEN = slot_offset(Connection.__dict__["broken"])
 cdef Py_ssize_t INTEREST = slot_offset(Connection.__dict__["interest"])
 cdef Py_ssize_t SINCE = slot_offset(Connection.__dict__["since"])
@@ -377,7 +378,7 @@ cdef class Turn:
     """The steps of one engine, and what they use of it."""
 
     cdef object dispatcher, responder, prepare, closing, finish, crew, scheduler
-    cdef object ready, made, append_ready, append_made, take_made, show, memory
+    cdef object hold_back, ready, made, append_ready, append_made, take_made, show, memory
     cdef dict averages
     cdef double budget, worth
     cdef char* buffer
@@ -395,6 +396,7 @@ cdef class Turn:
         self.prepare = engine._prepare
         self.closing = engine._closing
         self.finish = dispatcher._finish
+        self.hold_back = dispatcher.hold_back
         self.crew = dispatcher._crew
         self.scheduler = dispatcher._scheduler
         self.ready = dispatcher.ready
@@ -539,6 +541,8 @@ cdef class Turn:
         connection = exchange.connection
         machine = connection.machine
         body = exchange.body
+        if machine.reading is SOME_READ and self.hold_back(exchange, response_bytes, now):
+            return 0
         if (
             type(connection) is Connection
             and type(machine) is Machine
@@ -566,6 +570,7 @@ cdef bint push(object connection, bytes data) except -1:
     if (
         type(sock) is not plain_socket
         or not has(connection, UNSENT, None)
+        or not has(connection, CORKED, None)
         or not has(connection, BROKEN, False)
     ):
         return connection.push(data)

@@ -31,6 +31,11 @@ class ConnectionMachine(Protocol):
         ...
 
     @property
+    def another_waits(self) -> bool:
+        """Whether the bytes not used yet begin with the head of a GET or HEAD request."""
+        ...
+
+    @property
     def request_line(self) -> str:
         """The current request line for a log, even if refused."""
         ...

@@ -296,6 +296,12 @@ class Machine:
         """Number of bytes that were received but not used yet."""
         return len(self._buffer)
 
+    @property
+    def another_waits(self) -> bool:
+        """Whether the bytes not used yet begin with the head of a GET or HEAD request."""
+        data = self._buffer.data
+        return data.startswith((b"GET ", b"HEAD ")) and b"\r\n\r\n" in data
+
     def close_after_response(self) -> None:
         """Read no further request: the response to this one is the last of the connection."""
         self.must_close = True
@@ -318,9 +324,7 @@ class Machine:
         """The current request line for a log, even if refused; it may contain any character."""
         if self._reader is not None and self._reader.request_line is not None:
             return self._reader.request_line.decode("latin-1")
-        if self.head is None or self._reader is not None:
-            return ""
-        return self.head.request_line()
+        return "" if self.head is None or self._reader is not None else self.head.request_line()
 
     # --- the response
 
@@ -461,7 +465,6 @@ class Machine:
             self.reading = CLOSED
             self._buffer.clear()
         else:
-            # IDLE means that the buffer is empty; bytes in the buffer come before new bytes.
             self.reading = HEAD if self._buffer.data else IDLE
 
     def informational(self, status: str, headers: Fields) -> bytes:
@@ -488,10 +491,7 @@ class Machine:
         return data
 
     def error_response(self, error: RemoteProtocolError, extra: bytes) -> bytes:
-        """A response with a short text that says what was wrong; close the connection after it.
-
-        b"" when a response has begun or is complete.
-        """
+        """The last response, which says what was wrong; b"" if a response has begun."""
         answerable = self.writing is WAITING or self.writing is Writing.NOTHING
         self._fail()
         self.writing = ANSWERED

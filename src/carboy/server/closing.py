@@ -168,6 +168,7 @@ class Closing:
             connection.cut()
             return
         connection.phase = CLOSED
+        connection.uncork()
         if connection.after_sent is not None:
             connection.all_sent()
         connection.template = None  # it leads back to the connection

@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import nullcontext
 from enum import Enum
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from carboy.net.poller import WRITE, is_ready
@@ -64,6 +65,11 @@ HEAD, IDLE, BODY, RUNNING, STREAMING, LATER, WRITING, LINGER, PIPE, CLOSED = Pha
 NOTHING = nullcontext()  # instead of a lock, if there is none
 
 
+# Held while responses that were kept back are sent. The thread that replaces a leader sends them
+# while the old leader may be sending the next response.
+corks = Lock()
+
+
 class ClientGone(Exception):
     """The client has gone or was too slow: nothing reads the rest of the response."""
 
@@ -77,6 +83,7 @@ class Connection:
         "after_sent",
         "body_sent",
         "broken",
+        "corked",
         "deferred",
         "exchange",
         "fd",
@@ -134,6 +141,9 @@ class Connection:
         self.received: ReceivedBody | None = None
         self.unsent: deque[memoryview | FileRest] | None = None
         self.unsent_bytes = 0  # bytes in `unsent`, including those of files
+        # Responses that leave with the next bytes (server/pipelining.py). Other threads only see
+        # whether there are any; see `push`.
+        self.corked: bytes | None = None
         self.file: FileRest | None = None
         self.body_sent = 0  # bytes of body handed over for sending
         self.taken = False  # a time limit has ended its request (server/time_limits.py)
@@ -166,11 +176,16 @@ class Connection:
         """Whether bytes are kept that have not been sent yet."""
         return self.unsent is not None or self.file is not None
 
-    def push(self, data: bytes, flags: int = 0) -> bool:
+    def push(self, data: bytes, flags: int = 0, uncorking: bool = False) -> bool:
         """Send `data` and keep what the socket does not take; returns whether it took everything.
 
         Never blocks and never raises. `flags` of socket.send are only for a `sock` that is one.
         """
+        if self.corked is not None and not uncorking:
+            with corks:
+                done = self.push((self.corked or b"") + data, flags, uncorking=True)
+                self.corked = None  # only now: until then, another thread waits for the lock
+            return done
         if self.unsent is None and not self.broken:
             try:
                 if flags:
@@ -188,6 +203,11 @@ class Connection:
         elif not self.broken:
             self._keep(memoryview(data))
         return False
+
+    def uncork(self) -> None:
+        """Send the responses that leave with the next bytes, if there are any; from any thread."""
+        if self.corked is not None:
+            self.push(b"")
 
     push_other = push  # bytes of another protocol, which the machine has not seen
 

@@ -25,6 +25,7 @@ from carboy.server.balancing import BUSY
 from carboy.server.crew import Deposed, Lead
 from carboy.server.exchange import ServerExchange
 from carboy.server.keep_alive import KeepAlive
+from carboy.server.pipelining import Pipelining
 from carboy.server.queueing import HELD
 from carboy.server.responder import LARGE
 from carboy.server.runner import Runner
@@ -35,6 +36,7 @@ from carboy.server.settings import Settings
 clock = time.monotonic
 Seen = bytes | None  # bytes that begin with the head of a request, if they are at hand
 MOST_MADE = 16  # whole responses that are made before they are sent
+MORE_READ = Reading.HEAD  # where the machine is when it has bytes of the next request
 NEXT_REQUEST = Reading.IDLE  # where the machine is when it may read another request
 
 
@@ -69,6 +71,8 @@ class Dispatcher:
             self.keep_all()
         self._worth = scheduler.times.worth
         self._finish = keep_alive.finish
+        self.pipelining = Pipelining(keep_alive)
+        self.hold_back = self.pipelining.hold_back
         self._cells = row.cells
         self._responder.before_waiting = self.before_waiting
         self._crew.on_deposed = self.deposed
@@ -99,6 +103,8 @@ class Dispatcher:
         else:
             self._show(self._memory, 0, data)
         average = self._averages.get(exchange.key)
+        if average != 0.0 and exchange.connection.corked is not None:
+            exchange.connection.uncork()  # no response waits for a handler that may be slow
         crew = self._crew
         exchange.began = began = clock()
         if (
@@ -146,6 +152,8 @@ class Dispatcher:
             exchange, response = made.popleft()
             connection = exchange.connection
             machine = connection.machine
+            if machine.reading is MORE_READ and self.hold_back(exchange, response, now):
+                continue
             # What KeepAlive.finish does for nearly every response, without its calls.
             if (
                 connection.push(response)
@@ -222,4 +230,5 @@ class Dispatcher:
     def deposed(self, exchange: ServerExchange, seconds: float) -> None:
         """The exchange has held the leader for `seconds`, and another thread is about to lead."""
         self._in_flight.begin(exchange)
+        exchange.connection.uncork()
         self._scheduler.deposed(exchange, seconds)

@@ -296,7 +296,7 @@ class Engine:
         for fd in own:
             self._serve_own(fd, now)
         if self._deferred:
-            self._read_deferred(lead)
+            self.dispatcher.pipelining.go_on(lead, self._read_deferred)
         if self._queue.count:
             self.dispatcher.run_one_queued(lead, clock())
         if self._due:
@@ -432,16 +432,11 @@ class Engine:
         connection.phase = IDLE
         self._ready.append((exchange, None if partial else data))
 
-    def _read_deferred(self, lead: Lead) -> None:
-        """One more request of every connection that was deferred, or a part of its body."""
-        for _ in range(len(self._deferred)):
-            connection = self._deferred.popleft()
-            connection.deferred = False
-            if connection.phase is HEAD or connection.phase is BODY:
-                self._handle_events(lead, connection)
-                while self._ready:  # before more of the connection is read
-                    self._dispatch(lead, *self._ready.popleft())
-                self._keep_alive.receive_again(connection)
+    def _read_deferred(self, lead: Lead, connection: Connection) -> None:
+        """One more request of a connection that was deferred, or a part of its body."""
+        self._handle_events(lead, connection)
+        while self._ready:  # before more of the connection is read
+            self._dispatch(lead, *self._ready.popleft())
 
     def _handle_events(
         self, lead: Lead, connection: Connection, event: Event | None = None, data: Seen = None

@@ -55,8 +55,7 @@ class KeepAlive:
         if connection.phase is CLOSED or connection.broken:
             self._closing.close(connection)
         elif connection.unsent is not None or connection.file is not None:
-            connection.enter(WRITING, now)
-            self._closing.watch(connection, WRITE)
+            self.write_on(connection, now)
         else:
             self._keep_or_close(connection, now)
 
@@ -67,6 +66,14 @@ class KeepAlive:
                 self._closing.close(connection)
             else:
                 self._keep_or_close(connection, now)
+
+    def write_on(self, connection: Connection, now: float) -> None:
+        """Send what the socket has not taken, before anything else of the connection."""
+        if connection.broken:
+            self._closing.close(connection)
+        else:
+            connection.enter(WRITING, now)
+            self._closing.watch(connection, WRITE)
 
     def _keep_or_close(self, connection: Connection, now: float) -> None:
         """The response is sent."""

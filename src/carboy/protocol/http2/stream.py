@@ -128,6 +128,11 @@ class Stream:
         return urgency, False, self.id
 
     @property
+    def another_waits(self) -> bool:
+        """False: each request has a stream of its own."""
+        return False
+
+    @property
     def request_line(self) -> str:
         """The request line for a log, even if refused."""
         return self.line if self.head is None else self.head.request_line()

@@ -181,7 +181,7 @@ class StreamConnection(Connection):
         """False: a request is never idle."""
         return False
 
-    def push_other(self, data: bytes, flags: int = 0) -> bool:
+    def push_other(self, data: bytes, flags: int = 0, uncorking: bool = False) -> bool:
         """As for HTTP/1.1; the bytes are content of the stream."""
         self.stream.account(len(data))
         return self.push(data)

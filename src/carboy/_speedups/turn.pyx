@@ -418,9 +418,11 @@ cdef class Turn:
 
         None if that was done; else the bytes that have come. Raises OSError.
         """
-        sock = get(connection, SOCK)
-        if type(connection) is not Connection or type(sock) is not plain_socket:
+        if type(connection) is not Connection:  # before its slots are read
             return connection.sock.recv(self.size)
+        sock = get(connection, SOCK)
+        if type(sock) is not plain_socket:
+            return sock.recv(self.size)
         data = receive(sock, self.buffer, self.size)
         machine = get(connection, MACHINE)
         if (

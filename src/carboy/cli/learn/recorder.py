@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from carboy.dev.explain.wire_recording import METHODS, is_call_from_outside
-from carboy.dev.learn.recording import EVENTS, Moment, Recording, Snapshot
+from carboy.dev.learn.recording import EVENTS, WHOLE_BODY, Moment, Recording, Snapshot
 from carboy.protocol.machine import Machine
 from carboy.server.closing import Closing
 from carboy.server.connection import CLOSED, Connection
@@ -72,9 +72,11 @@ class Recorder:
                 self._open(frame.f_locals["machine"], frame.f_locals["peer"])
             elif code is CLOSE:
                 self._close(frame.f_locals["connection"])
-            elif code in METHODS or code in EVENTS:
+            elif code in METHODS or code in EVENTS or code is WHOLE_BODY:
                 recording = self._by_machine.get(frame.f_locals["self"])
-                if code in EVENTS and recording is not None:
+                if recording is not None and (
+                    code in EVENTS or (code is WHOLE_BODY and arg is not None)
+                ):
                     recording.add_event(arg)
                 self._changed()
 

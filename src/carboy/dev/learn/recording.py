@@ -12,6 +12,7 @@ from carboy.protocol.states import Reading, Writing
 
 RECEIVE = Machine.receive.__code__
 EVENTS = (RECEIVE, Machine.next_event.__code__)  # the methods that return an event
+WHOLE_BODY = Machine.whole_body.__code__  # returns the content if it has come, instead of events
 MOST_CALLS = 5000  # of one connection; the rest is not recorded
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import http.client
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +18,18 @@ from running import PATIENCE, Running
 APPLICATIONS = Path(__file__).parent / "realtime"
 
 
+@cache
+def runtime_folder(folder: Path) -> str:
+    """The folder for the sockets of a project: its own path may be too long for a socket."""
+    found = tempfile.mkdtemp(prefix="carboy-")
+    atexit.register(shutil.rmtree, found, ignore_errors=True)
+    return found
+
+
 def clean_environ(folder: Path) -> dict[str, str]:
-    """The environment of a server or script whose sockets are in `folder`."""
+    """The environment of a server or script of the project in `folder`."""
     found = {k: v for k, v in os.environ.items() if not k.startswith(("CARBOY_", "FLASK_"))}
-    return found | {"XDG_RUNTIME_DIR": str(folder), "PYTHONPATH": str(APPLICATIONS)}
+    return found | {"XDG_RUNTIME_DIR": runtime_folder(folder), "PYTHONPATH": str(APPLICATIONS)}
 
 
 def start(folder: Path, *options: str, workers: int = 2, app: str = "channel_app:app") -> Running:

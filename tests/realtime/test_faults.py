@@ -17,7 +17,7 @@ from carboy.realtime.engine import Message
 from carboy.realtime.local_engine import LocalEngine
 from carboy.relay.frames import LARGEST_DATA
 from carboy.server.settings import Settings
-from realtime_server import post, start, until
+from realtime_server import post, runtime_folder, start, until
 from running import PATIENCE, Running
 from websocket_client import handshake
 
@@ -163,7 +163,7 @@ def test_clients_that_leave_before_their_channels_are_attached_are_forgotten(
 
 def test_a_socket_that_something_removes_is_made_again(server: Running, project: Path) -> None:
     channel = next(names)
-    (path,) = (project / "carboy").glob("*.sock")
+    (path,) = Path(runtime_folder(project), "carboy").glob("*.sock")
     with Client(server, GET.format(f"/hold/{channel}").encode()) as client:
         client.until(b"retry: 3000\n\n")
         path.unlink()

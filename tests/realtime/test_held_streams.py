@@ -21,7 +21,7 @@ import pytest
 from carboy import Carboy, hold
 from event_client import EventClient
 from event_stream import Reader
-from realtime_server import clean_environ, start, until
+from realtime_server import clean_environ, runtime_folder, start, until
 from running import PATIENCE, Running
 
 
@@ -498,7 +498,7 @@ def test_a_wrapped_application_holds_without_a_thread(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["symlink", "open"])
 def test_a_folder_of_sockets_that_others_could_change_is_refused(tmp_path: Path, kind: str) -> None:
-    folder = tmp_path / "carboy"
+    folder = Path(runtime_folder(tmp_path), "carboy")
     if kind == "symlink":
         folder.symlink_to(tmp_path)
     else:

@@ -58,9 +58,9 @@ compiled: $(VENV)/.tested
 	$(BIN)/python -m compileall -q src
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python tools/compile_tests.py
 
-# One worker more than there are cores, because many tests wait. For another number:
+# Two workers more than there are cores, because many tests wait. For another number:
 # make tests WORKERS=1
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 2)')
 
 tests: compiled
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup

@@ -358,7 +358,12 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
     # the standard library
     "asyncio": (
         "Loads 60 modules.",
-        {"carboy.app.serving_hooks", "carboy.shared.response_cache", "carboy.testing.test_app"},
+        {
+            "carboy.app.serving_hooks",
+            "carboy.server.admin.tasks",
+            "carboy.shared.response_cache",
+            "carboy.testing.test_app",
+        },
     ),
     "ctypes": (
         "Takes 4 ms to load; few need it.",

@@ -197,7 +197,7 @@ def test_an_unknown_key_of_the_project_is_an_error_with_a_suggestion(folder: Pat
     (folder / "pyproject.toml").write_text("[tool.carboy]\nkeep-alive-timeout = 3\n")
     output = refused("run")
     assert "'keep-alive-timeout'" in output
-    assert "Did you mean 'keepalive_timeout'" in output
+    assert "Did you mean 'keepalive-timeout'" in output
 
 
 def test_a_project_file_that_cannot_be_read_is_an_error(folder: Path) -> None:

@@ -22,6 +22,7 @@ from carboy.acme.settings import acme_settings
 from carboy.cli import banner
 from carboy.cli.main import make_group
 from carboy.net.listener import listen_tcp
+from carboy.server.passed_sockets import PassedSockets
 from carboy.server.processes.plan import Plan
 from carboy.server.serve import plain_listeners
 from carboy.server.settings import Settings
@@ -314,5 +315,5 @@ def test_a_plain_port_that_cannot_be_used_is_a_warning_with_domain(
     plan = Plan(addresses=(), tls=tls_server((), (), Settings(), acme=acme), acme=acme)
     with listen_tcp("127.0.0.1", 0) as taken, listen_tcp("127.0.0.1", 0) as secure:
         monkeypatch.setattr(sys.modules["carboy.server.serve"], "HTTP", taken.getsockname()[1])
-        assert plain_listeners(plan, [secure]) == []
+        assert plain_listeners(plan, [secure], PassedSockets()) == []
     assert "the challenge http-01 cannot be answered, only tls-alpn-01" in caplog.text

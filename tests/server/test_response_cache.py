@@ -254,6 +254,13 @@ def test_a_range_and_a_body_are_for_the_application() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_requests_may_have_a_time_limit(kind: str) -> None:
+    app = Counting(FRESH)
+    with cached(app.of(kind), request_timeout=60) as live:
+        assert live.ask().body == live.ask().body == b"response 1"
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_an_unsafe_method_discards_what_is_kept_of_its_url(kind: str) -> None:
     app = Counting(FRESH)
     with cached(app.of(kind)) as live:

@@ -13,6 +13,7 @@ import carboy
 from calls import calls_of
 from live_asgi import served_asgi
 from live_engine import GET, LAST, Client, Live, eventually, served
+from running import in_a_fresh_process
 
 BODY = b"name=Ada+Lovelace&email=ada%40example.org&name=Augusta"
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
@@ -261,6 +262,7 @@ def test_a_body_is_closed_after_its_response() -> None:
     assert [each.closed for each in kept[:2]] == [True, True]
 
 
+@in_a_fresh_process
 def test_a_form_costs_few_calls() -> None:
     calls = calls_of(form_application(), head(COUNTED) + BODY)
     assert calls, "nothing was counted"

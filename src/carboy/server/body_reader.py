@@ -45,6 +45,7 @@ class BodyReader:
 
     def __init__(self, settings: Settings, gateway: Gateway, closing: Closing) -> None:
         self._settings = settings
+        self._most_in_memory = settings.spool_limit
         self._gateway = gateway
         self._answers_later: Callable[[ServerExchange], bool] | None = getattr(
             gateway, "answers_later", None
@@ -62,12 +63,11 @@ class BodyReader:
         except Exception as error:
             self._closing.fail_early(connection, exchange, error)
             return REFUSED
-        if not (later or stream):
+        # A larger body belongs into a file, even if all of it is here.
+        if not (later or stream) and (exchange.head.content_length or 0) <= self._most_in_memory:
             whole = machine.whole_body(limit)
             if whole is not None:
-                exchange.body = BytesIO(whole)
-                exchange.body_size = len(whole)
-                return READY
+                return self.take_whole(exchange, whole)
         try:
             machine.set_body_limit(limit)
         except RemoteProtocolError as error:
@@ -84,6 +84,12 @@ class BodyReader:
         connection.received = ReceivedBody(self._settings.spool_limit)
         connection.enter(BODY, time.monotonic())
         return RECEIVE
+
+    def take_whole(self, exchange: ServerExchange, body: bytes) -> AfterHead:
+        """Give the request a body that has come with its head."""
+        exchange.body = BytesIO(body)
+        exchange.body_size = len(body)
+        return READY
 
     def _leave_unread(self, exchange: ServerExchange) -> None:
         settings = self._settings

@@ -269,23 +269,24 @@ class ServerExchange:
         self.receiver = receiver
         return LATER
 
-    def answer(
-        self, status: str, headers: Headers, body: bytes, *, with_lock: bool = False
-    ) -> None:
+    def answer(self, status: str, headers: Headers, body: bytes) -> None:
         """Send a complete response, from within `handle`, which then returns ANSWERED.
 
         It leaves when `handle` returns, if its route is known to be quick, and else now.
-        `with_lock` is for this function itself.
         """
         taking = self.connection.taking
-        if taking is not None and not with_lock:
-            with taking:
-                if not self.connection.taken:
-                    self.answer(status, headers, body, with_lock=True)
-        elif self.responder.averages.get(self.key) == 0.0:
-            self.made = self.responder.whole(self, status, headers, body)
-        else:
-            self.responder.send_whole(self, status, headers, body)
+        if taking is not None:
+            taking.acquire()
+        try:
+            if self.connection.taken:
+                pass
+            elif self.responder.averages.get(self.key) == 0.0:
+                self.made = self.responder.whole(self, status, headers, body)
+            else:
+                self.responder.send_whole(self, status, headers, body)
+        finally:
+            if taking is not None:
+                taking.release()
 
     def slow_work(
         self, status: str, headers: Headers, body: bytes

@@ -2,7 +2,7 @@
 
 A client may send further requests before it has the response to the first (RFC 9112, section
 9.3.2). A response is held back if the next request has come with its own. It leaves with the next
-bytes that are sent on the connection, whoever sends them, so the order is that of the requests.
+bytes that any thread sends on the connection, so the order is that of the requests.
 It leaves without them
 
     before a request runs whose handler is not known to be quick

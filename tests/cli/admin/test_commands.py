@@ -147,7 +147,7 @@ def test_the_stacks_show_the_calls_of_a_request(project: Project, how: str) -> N
 def test_the_memory_of_a_worker_is_shown(project: Project, how: str) -> None:
     with project.serve(how, PYTHONTRACEMALLOC="1"):
         text = project.run(memory, "--timeout", str(PATIENCE))
-        assert " resident, " in text and "builtins.dict" in text and "LINE" in text
+        assert " resident; " in text and "builtins.dict" in text and "LINE" in text
         found = project.value(memory, "--timeout", str(PATIENCE))["workers"][0]
         assert found["rss"] > 1_000_000 and found["traced"]
 

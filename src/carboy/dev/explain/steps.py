@@ -17,6 +17,7 @@ RULES = (
     ("socket", "socket.accept", "The connection is accepted"),
     ("", "socket.recv", "Bytes are read from the socket"),
     ("carboy.protocol", "Machine.receive", "The bytes are parsed as a request head"),
+    ("carboy.server", "BodyReader.take_whole", "The request body is complete"),
     ("carboy.server", "BodyReader.end", "The request body is complete"),
     ("carboy.gateway", "DirectGateway.prepare", "The dispatch key is determined"),
     ("carboy.gateway", "PathShapes.prepare", "The dispatch key is determined"),

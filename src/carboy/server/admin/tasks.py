@@ -5,7 +5,6 @@ Any thread may call this. The frames are those of a moment ago, because the loop
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -44,6 +43,8 @@ class _Group:
 def waiting_coroutines() -> Iterator[Waiting]:
     """The coroutines of all loops that wait for something."""
     for loop in running_loops():
+        import asyncio
+
         for task in asyncio.all_tasks(loop.start()):
             frames = task_frames(task)
             if not frames:

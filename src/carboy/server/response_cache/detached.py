@@ -52,9 +52,7 @@ class Detached(ServerExchange):
         self.recording.head(status, headers)
         return self.recording.piece
 
-    def answer(
-        self, status: str, headers: Headers, body: bytes, *, with_lock: bool = False
-    ) -> None:
+    def answer(self, status: str, headers: Headers, body: bytes) -> None:
         """The complete response."""
         self.recording.whole(status, headers, body)
 

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,19 @@ def die_with_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if _prctl is not None:
         _prctl(1, int(signal.SIGKILL), 0, 0, 0)  # PR_SET_PDEATHSIG
+
+
+def suspend(process: int) -> None:
+    """Stop a process by SIGSTOP, and wait until all its threads have stopped."""
+    os.kill(process, signal.SIGSTOP)
+    threads = Path(f"/proc/{process}/task")
+    end = time.monotonic() + PATIENCE
+    while any(
+        (each / "stat").read_text().rpartition(")")[2].split()[0] != "T"
+        for each in threads.iterdir()
+    ):
+        assert time.monotonic() < end, f"process {process} does not stop"
+        os.sched_yield()
 
 
 class Running:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from live_engine import eventually
-from running import Running
+from running import Running, suspend
 
 APP = """
 import ctypes
@@ -166,7 +166,7 @@ def test_a_suspended_worker_gets_no_connection_until_it_continues(folder: Path) 
     with started(folder, 2) as server, ExitStack() as clients:
         kept = keep(server, clients, 8)
         suspended = kept[0][1]
-        os.kill(int(suspended), signal.SIGSTOP)
+        suspend(int(suspended))
         eventually(lambda: is_suspended(int(suspended)))
         more = keep(server, clients, 8)
         assert suspended not in {pid for _, pid in more}

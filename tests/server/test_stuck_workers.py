@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from running import PATIENCE, Running, alive, children
+from running import PATIENCE, Running, alive, children, suspend
 
 TIMEOUT = 1.0  # seconds, of the worker
 
@@ -212,7 +212,7 @@ def test_a_worker_that_was_stopped_by_a_signal_is_replaced(folder: Path) -> None
     with started(folder) as server:
         server.address()
         victim = min(children(server.pid))
-        os.kill(victim, signal.SIGSTOP)
+        suspend(victim)
         assert f"Worker {victim}" in server.line("stopped by a signal")
         while alive(victim):
             time.sleep(0.02)

@@ -15,7 +15,7 @@ import pytest
 from admin_commands import Project, project
 from carboy.cli.admin.status import command as status
 from carboy.cli.admin.status import requests
-from running import PATIENCE, Running
+from running import PATIENCE, Running, suspend
 
 __all__ = ["project"]
 
@@ -57,7 +57,7 @@ def test_requests_in_flight_are_shown_with_their_age_and_their_place(
 def test_a_worker_that_does_not_answer_is_shown_with_what_it_has_written(project: Project) -> None:
     with project.serve() as server:
         worker = project.value(status)["workers"][0]["pid"]
-        os.kill(worker, signal.SIGSTOP)
+        suspend(worker)
         found = project.value(status, "--timeout", "0.1")["workers"][0]
         assert not found["answers"] and found["failure"] == "It has not answered within 0.1 s."
         os.kill(worker, signal.SIGCONT)

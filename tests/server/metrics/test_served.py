@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as read_plai
 
 from carboy.server.metrics import text
 from carboy.server.metrics.families import METRICS
-from running import Running
+from running import Running, suspend
 
 APP = """
 import os
@@ -202,7 +202,7 @@ def test_a_worker_that_does_not_answer_leaves_the_sums(tmp_path: Path) -> None:
     with Shop(tmp_path, "--worker-timeout", "0") as shop:
         worker = int(shop.server.get("/users/1")[1])
         assert shop.samples()[USERS] == 1
-        os.kill(worker, signal.SIGSTOP)
+        suspend(worker)
         try:
             found = shop.samples()
             assert found[USERS] == 1

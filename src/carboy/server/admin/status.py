@@ -52,7 +52,7 @@ def described_worker(facts: WorkerFacts, answer: Answer | None) -> dict[str, Any
     found["failure"] = answer.failure if answer else ""
     # The threads of these are not known; the leader may run the one that was read last.
     found["requests"] = [
-        {"request": line, "state": "running", "seconds": round(seconds, 3)}
+        {"request": line, "state": "running", "seconds": round(seconds, 3), "at": None}
         for line, seconds in lines
     ]
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -233,7 +234,8 @@ def ours(options: dict[str, Any], kind: type[Any] = Environment) -> Any:
 def outcome(environment: Any, source: str) -> tuple[Any, ...]:
     """The text, or the class and text of the error and where it is in the templates."""
     try:
-        return (environment.from_string(source).render(VALUES),)
+        text = environment.from_string(source).render(VALUES)
+        return (re.sub("0x[0-9a-f]+", "0x", text),)  # addresses of objects
     except Exception as error:
         lines = [
             frame.lineno

@@ -16,6 +16,7 @@ from carboy.cli.main import LATE
 __all__ = ["project"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+TIME = re.compile(r"^\d+[sm]$")  # for which a command looks
 
 
 def commands() -> list[str]:
@@ -51,7 +52,7 @@ def test_the_commands_of_the_table_of_symptoms_work(
             name, *args = shlex.split(text)
             command = import_module(LATE[name]).command
             worker = a_worker(project)
-            args = [each.replace("WORKER", str(worker)).replace("10s", "0.2s") for each in args]
+            args = [TIME.sub("0.2s", each.replace("WORKER", str(worker))) for each in args]
             args += ["--interval", "0.1"] if name == "top" else []
             found = project.invoke(command, *args)
             assert found.exit_code == 0, f"carboy {text}: {found.output}"

@@ -109,6 +109,21 @@ def test_a_response_does_not_wait_for_a_handler_that_may_be_slow(app: Applicatio
         assert [client.reply().body for _ in range(2)] == [b"/slow", b"/a"]
 
 
+def test_a_response_does_not_wait_for_a_handler_that_is_not_always_quick(app: Application) -> None:
+    waiting: list[bytes | None] = []
+
+    def looks(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/looks":
+            waiting.extend(each.corked for each in live.engine.connections.values())
+        return app(environ, start_response)
+
+    with served(looks) as live, live.client() as client:
+        live.engine.dispatch_times.averages |= {"GET /a": 0.0, "GET /looks": 0.0001}
+        client.send(get("/a") + get("/looks") + get("/a"))
+        assert [client.reply().body for _ in range(3)] == [b"/a", b"/looks", b"/a"]
+    assert waiting == [None]
+
+
 def test_a_response_does_not_wait_for_a_quick_handler_that_has_become_slow(
     app: Application,
 ) -> None:

@@ -7,7 +7,7 @@ There may be several servers of the same application, for example while a new ve
 from an old one, and a worker that is told to stop may still run a job. So the elected worker takes
 the lock of a file in the folder of the user before it begins. The file has, for each job, the time
 at which it was last due. The kernel frees the lock when the worker ends, however it ends. A worker
-that is no longer elected gives it up when its jobs have ended.
+that has lost the election gives it up when its jobs have ended.
 
 The locks are those of POSIX: a child process of the application does not inherit them. A process
 that closes a descriptor of the file loses its lock, so a process opens each file once.

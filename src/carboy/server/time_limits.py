@@ -18,7 +18,7 @@ the application and owns the connection. Of the connection, code of the applicat
     without a lock            names of peer and server, which do not change
 
 A guarded connection has the lock before `exchange.thread` is set (server/guard.py), and keeps it.
-Without limits there is no guard, no lock, and no other thread that uses the connection.
+Without limits, a connection has neither guard nor lock, and only its own thread uses it.
 
 So the thread of the limits may send on the connection after it has set `taken` with that lock,
 while `exchange.overdue` has a lock without which the guard does not return. The response is the

@@ -1,4 +1,4 @@
-"""Process 1 of a container, when there is no supervisor: it reaps orphans and passes signals on.
+"""Process 1 of a container without a supervisor: it reaps orphans and passes signals on.
 
     process 1 ── fork ──▶ the server
         signals ────────▶

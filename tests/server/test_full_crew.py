@@ -235,6 +235,20 @@ def test_a_quick_route_that_stalls_once_is_quick_again_though_every_thread_is_ta
         assert not app.go.is_set()
 
 
+def test_a_new_route_is_answered_though_one_route_has_taken_all_of_the_reserve() -> None:
+    with full(inline_budget=0.001) as (app, live, stack):
+        live.get("/stall")
+        app.smooth.clear()
+        while live.engine.crew.away < live.engine.scheduler.queue.most:
+            live.engine.dispatch_times.averages["GET /stall"] = 0.0
+            app.stalled.clear()
+            ask(live, stack, "/stall")
+            eventually(app.stalled.is_set)
+            eventually(lambda: not live.engine.crew.current.slot)
+        assert live.get("/new").body == b"hello"
+        assert not app.go.is_set()
+
+
 def test_quick_routes_that_all_stall_start_a_limited_number_of_threads() -> None:
     with full(inline_budget=0.001) as (app, live, stack):
         live.engine.dispatch_times.next_trial = 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextvars import Context
 from operator import attrgetter
 from threading import Lock, RLock
@@ -101,6 +101,7 @@ class ServerExchange:
     refusal = ""  # the reason why the server has answered 503 instead of the application
     made_key_slow = False  # this request made its key slow at once
     in_reserve = False  # its thread is one of the reserve
+    reserve_key: Hashable = None  # the key that the reserve counts it for
     patience: float = 0.0  # seconds that it may hold the leader; 0.0: the usual limit
     measure_usage = False  # the processor time of its handler is to be measured
     usage_before: Usage | None = None  # figures of its thread at the start of the handler

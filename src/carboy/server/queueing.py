@@ -46,6 +46,9 @@ THREAD, CPU_THREAD, ANY_THREAD, LEADER = WaitsFor
 
 # Exchanges of one key that may have a thread of the reserve, in all and with old leaders in them.
 OF_ONE_KEY, STUCK_IN_ONE_KEY = 2, 4
+# The reserve counts all keys as one whose first request has not ended. So no known key, however
+# many of its requests hold threads, takes away the thread that a new key needs to become known.
+UNKNOWN = object()
 
 
 def reserve_of(threads: int) -> int:
@@ -83,7 +86,7 @@ class Queue:
         self.relieved = 0.0  # when the crew was last asked for threads to be counted apart
         self._computing = 0  # exchanges that waited for a CPU_THREAD and have one
         self._last_began = 0.0  # when the last of them got its thread
-        # Exchanges that run above `threads`, by key: at most OF_ONE_KEY each.
+        # Exchanges that run above `threads`, by key or UNKNOWN: at most OF_ONE_KEY of each key.
         self.in_reserve: Counter[Hashable] = Counter()
 
     def __len__(self) -> int:
@@ -125,7 +128,7 @@ class Queue:
                 if self.in_reserve[exchange.key] < OF_ONE_KEY:
                     del self.for_any_thread[place]
                     self.count -= 1
-                    self.use_reserve(exchange)
+                    self.use_reserve(exchange, exchange.key)
                     return exchange
         return None
 
@@ -202,16 +205,17 @@ class Queue:
             self._computing -= 1
         if exchange.in_reserve:
             exchange.in_reserve = False
-            self.in_reserve[exchange.key] -= 1
-            if not self.in_reserve[exchange.key]:
-                self.in_reserve.pop(exchange.key, None)
+            self.in_reserve[exchange.reserve_key] -= 1
+            if not self.in_reserve[exchange.reserve_key]:
+                self.in_reserve.pop(exchange.reserve_key, None)
 
     # --- the reserve
 
-    def use_reserve(self, exchange: ServerExchange) -> None:
-        """Count `exchange`, which runs above `threads`."""
+    def use_reserve(self, exchange: ServerExchange, key: Hashable) -> None:
+        """Count `exchange`, which runs above `threads`, for its key or for UNKNOWN."""
         exchange.in_reserve = True
-        self.in_reserve[exchange.key] += 1
+        exchange.reserve_key = key
+        self.in_reserve[key] += 1
 
 
 def _first_queued_at(queue: deque[ServerExchange]) -> float:

@@ -30,8 +30,10 @@ from carboy.server.queueing import (
     OF_ONE_KEY,
     STUCK_IN_ONE_KEY,
     THREAD,
+    UNKNOWN,
     Queue,
     WaitsFor,
+    reserve_of,
 )
 from carboy.server.request_start import before
 from carboy.server.responder import CLIENT_LEFT, TEXT, Responder
@@ -78,8 +80,8 @@ class Scheduler:
         self._has_waited = False  # one of those that wait has waited in front of the server
         self.shedding = Shedding.of(settings, self.busy)
         self.queue = Queue(settings.threads, usable_cpus())
-        # Threads that unknown keys may use; some of the reserve are left for brief keys.
-        self._most_unknown = self.queue.most - OF_ONE_KEY
+        # Threads of the reserve that unknown keys may use; some are left for brief keys.
+        self._most_unknown = reserve_of(settings.threads) - OF_ONE_KEY
         self._warnings = BusyWarnings(settings.threads)
         self._looked_at = 0.0
         # Called with every request that ends without having run.
@@ -150,7 +152,9 @@ class Scheduler:
         key = exchange.key
         away = self._crew.away
         if average is None:
-            return None if away < self._most_unknown else THREAD
+            queue = self.queue
+            free = away < queue.threads or queue.in_reserve[UNKNOWN] < self._most_unknown
+            return None if free else THREAD
         times = self.times
         cpu = times.computes(key)
         if cpu:
@@ -282,6 +286,7 @@ class Scheduler:
     def deposed(self, exchange: ServerExchange, seconds: float) -> None:
         """The leader is still inside `exchange`, and another thread is about to lead."""
         key = exchange.key
+        is_known = key in self.times.averages
         self.times.note(key, seconds, stuck=True)
         before = exchange.usage_before  # read once: its thread deletes the attribute at the end
         used = None if before is None else used_by(exchange.leader_thread, before)
@@ -289,7 +294,7 @@ class Scheduler:
             self.times.note_stuck(key, seconds, *used)
         exchange.waits_for = None
         if self._crew.away > self.queue.threads:
-            self.queue.use_reserve(exchange)
+            self.queue.use_reserve(exchange, key if is_known else UNKNOWN)
         if self._crew.away > self.queue.most:
             self.times.make_slow(key)
             exchange.made_key_slow = True

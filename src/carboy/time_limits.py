@@ -7,6 +7,7 @@ Both columns use this module: an application declares limits and says which of t
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import CodeType
@@ -73,6 +74,13 @@ def timeout(seconds: float | None, *, upstream: str = "") -> Callable[[T], T]:
     return decorate
 
 
+class Wait(NamedTuple):
+    """A service that a request waits for, and the function that has said so."""
+
+    service: str
+    code: CodeType
+
+
 class WaitingFor:
     """A block in which a request waits for another service; see `waiting_for`."""
 
@@ -91,19 +99,22 @@ class WaitingFor:
     def __enter__(self) -> None:
         exchange = identity()
         if hasattr(exchange, "services"):
-            vars(exchange).setdefault("services", []).append(self._service)
+            wait = Wait(self._service, sys._getframe(1).f_code)
+            vars(exchange).setdefault("services", []).append(wait)
 
     def __exit__(self, *exc: object) -> None:
-        services: list[str] = getattr(identity(), "services", [])
-        if self._service in services:
-            services.remove(self._service)
+        services: list[Wait] = getattr(identity(), "services", [])
+        for each in reversed(services[:]):
+            if each.service == self._service:
+                services.remove(each)
+                return
 
 
 def waiting_for(service: str) -> WaitingFor:
     """A context manager: the request waits for another service in its block.
 
     If the request exceeds its time limit there, its client gets 504 instead of 503, and the log has
-    the name. `carboy status` and `carboy top` show it. Works in all frameworks, in functions and
+    the name. `carboy status`, `carboy top` and `carboy profile` show it. Works in all frameworks, in functions and
     coroutine functions. Has no effect outside of a request and under other servers. Raises
     TypeError for a name that is not a string, and ValueError for an empty one.
     """

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from carboy.server.guard import Overdue
     from carboy.server.queueing import WaitsFor
     from carboy.server.responder import Responder
+    from carboy.time_limits import Wait
 
 Headers = list[tuple[str, str]]
 
@@ -111,7 +112,7 @@ class ServerExchange:
     returned = False  # that thread has finished with the exchange
     thread = 0  # that runs the application for it, if there are time limits (server/guard.py)
     overdue: Overdue | None = None  # the request is over its time limit
-    services: Sequence[str] = ()  # that it waits for (carboy.waiting_for); a list of its own
+    services: Sequence[Wait] = ()  # that it waits for (carboy.waiting_for); a list of its own
 
     # the response
     head_begun = False  # the machine has returned the head of the response

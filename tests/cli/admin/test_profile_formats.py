@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from carboy.cli.admin.profiles import page, speedscope, text
-from carboy.cli.admin.profiles.profile import Function, Profile, functions, read, stacks
+from carboy.cli.admin.profiles.profile import Function, Profile, functions, read, services, stacks
 
 SHOP = "/srv/shop/views.py"
 EVIL = '</script><script>alert("1")</script>'
@@ -187,3 +187,19 @@ def test_a_page_without_samples_says_so() -> None:
 )  # fmt: skip
 def test_functions_have_the_colour_of_what_they_belong_to(file: str, kind: str) -> None:
     assert page.kind_of(Function("f", file, 1)) == kind
+
+
+def test_services_that_requests_wait_for_are_a_table_of_their_own() -> None:
+    frames = [["/a", "", 0], ["outer", SHOP, 1], ["(waits for payments)", "", 0]]
+    found = read([worker(frames=frames, parents=[-1, 0, 1], calls=[0, 1, 2], counts=[0, 6, 2])])
+    assert services(found) == {"payments": 2}
+    lines = text.shown(found).splitlines()
+    at = lines.index(" SHARE    TIME  WAITS FOR")
+    assert lines[at + 1] == "25.0 %  0.20 s  payments" and lines[at + 2] == ""
+    assert "/a;outer (shop/views.py:1);(waits for payments) 2\n" in text.collapsed(found)
+
+
+def test_a_route_that_is_named_like_a_service_is_not_one() -> None:
+    found = read([worker(frames=[["(waits for payments)", "", 0]], parents=[-1], calls=[0],
+                         counts=[2])])  # fmt: skip
+    assert services(found) == {} and "WAITS FOR" not in text.shown(found)

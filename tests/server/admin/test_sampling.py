@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,9 +15,13 @@ from weakref import ref
 
 import pytest
 
+import carboy
+from carboy import waiting_for
 from carboy.request_identity import current
 from carboy.server.admin.call_tree import CallTree
-from carboy.server.admin.sampling import request_stack, sample
+from carboy.server.admin.sampling import add_all, request_stack, sample
+from live_asgi import served_asgi
+from live_engine import eventually, served
 from running import PATIENCE
 
 
@@ -110,3 +115,70 @@ def test_a_thread_without_a_request_has_none() -> None:
     codes, found = request_stack(sys._getframe(), {})
     assert found is None
     assert codes[0].co_name == "test_a_thread_without_a_request_has_none"
+
+
+# --- services that a request waits for
+
+
+def a_stack() -> list[str]:
+    """The names in the stack of the only request that runs, from its route on."""
+    tree = CallTree()
+    add_all(tree, False, 1, {})
+    answer = tree.answer()
+    return [answer["frames"][call][0].rpartition(".")[2] for call in answer["calls"]]
+
+
+def test_a_service_is_inside_the_function_that_has_said_so() -> None:
+    app, go, stacks = carboy.Carboy("waits"), threading.Event(), []
+
+    def asks() -> None:
+        with waiting_for("fraud check"):
+            go.wait(PATIENCE)
+
+    @app.get("/pay")
+    def pay() -> str:
+        with waiting_for("first"):
+            pass
+        with waiting_for("payments"):
+            asks()
+        return "paid"
+
+    def has_waited() -> bool:
+        stacks.append(a_stack())
+        return "(waits for fraud check)" in stacks[-1]
+
+    with served(app) as live, live.client() as client:
+        client.send(b"GET /pay HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        eventually(has_waited)
+        go.set()
+        assert client.rest().endswith(b"paid")
+    first = stacks[-1].index("pay")
+    assert stacks[-1][0] == "/pay" and stacks[-1][first:][:4] == [
+        "pay", "(waits for payments)", "asks", "(waits for fraud check)"
+    ]  # fmt: skip
+
+
+def test_a_service_of_a_coroutine_is_outside_of_what_its_thread_runs() -> None:
+    go, stacks = threading.Event(), []
+
+    def asks() -> None:
+        go.wait(PATIENCE)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            scope["carboy.route"] = "/pay"
+            with waiting_for("payments"):
+                await asyncio.to_thread(asks)
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"paid"})
+
+    def has_waited() -> bool:
+        stacks.append(a_stack())
+        return "asks" in stacks[-1]
+
+    with served_asgi(app) as live, live.client() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        eventually(has_waited)
+        go.set()
+        assert b"paid" in client.rest()
+    assert stacks[-1][:2] == ["/pay", "(waits for payments)"]

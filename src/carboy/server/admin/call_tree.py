@@ -1,7 +1,8 @@
 """Sampled stacks, added up as a tree of calls: decisions only, no threads and no clock.
 
     root    the route of the requests, or a thread without one
-    node    a function, called by the node above it; `counts` has the samples that ended there
+    node    a function, called by the node above it, or a service that this one waits for; `counts`
+            has the samples that ended there
 
 The tree has at most MOST_NODES nodes, however long a profile takes. A stack for which there is no
 room is counted at the deepest node that is there already.
@@ -36,8 +37,8 @@ class CallTree:
         self.counts: list[int] = []
         self.cut = 0  # samples for which there was no room
 
-    def add(self, root: str, codes: Sequence[CodeType], count: int = 1) -> None:
-        """Count a stack. `codes`: its functions, innermost first."""
+    def add(self, root: str, codes: Sequence[CodeType | str], count: int = 1) -> None:
+        """Count a stack. `codes`: its functions and services, innermost first."""
         node = self._child(NO_PARENT, self._text(root))
         if node is None:  # more roots than nodes
             self.cut += count
@@ -50,11 +51,14 @@ class CallTree:
             node = below
         self.counts[node] += count
 
-    def _indexes(self, codes: Sequence[CodeType]) -> list[int]:
+    def _indexes(self, codes: Sequence[CodeType | str]) -> list[int]:
         """The frames of a stack, outermost first."""
         known = self._known
         found = []
         for code in reversed(codes):
+            if isinstance(code, str):
+                found.append(self._text(code if len(self._texts) < self._most else LEFT_OUT))
+                continue
             at = known.get(id(code))
             if at is None:
                 if len(known) >= self._most:

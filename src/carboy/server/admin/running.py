@@ -134,7 +134,7 @@ def described(
         "thread": next(names, None) if ident is not None else None,
         "route": getattr(exchange, "route", "") or "",
         "id": getattr(exchange, "id", "") or "",
-        "waits_for": next(reversed(exchange.services), None),
+        "waits_for": next((each.service for each in reversed(exchange.services)), None),
         "at": place,
         "count": 1,
     }

@@ -20,7 +20,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from functools import partial
 from types import CodeType, FrameType
@@ -33,8 +33,10 @@ from carboy.server.admin.call_tree import CallTree
 from carboy.server.admin.frames import RUN
 from carboy.server.switch_interval import briefly
 from carboy.thread_frames import thread_frames
+from carboy.time_limits import Wait
 
 NO_ROUTE = "(no route)"
+WAITS = "(waits for {})"
 WHOLE = "all"  # value of `threads`: also those that run no request
 SHORT = 1e-5  # seconds: the switch interval before a look
 SPREAD = 1e-3  # seconds for which it is so short at most; some views are shorter
@@ -103,7 +105,7 @@ def add_all(tree: CallTree, whole: bool, count: int, known: Known) -> None:
             continue
         codes, exchange = request_stack(frame, known)
         if exchange is not None:
-            tree.add(route(exchange), codes, count)
+            tree.add(route(exchange), with_services(codes, exchange), count)
         elif whole:
             tree.add(f"(thread {_name(ident)})", codes, count)
 
@@ -154,6 +156,25 @@ def route(exchange: Any) -> str:
         if exchange.mounted_at and found:
             found = f"{exchange.mounted_at}{found}"
     return str(found or NO_ROUTE)
+
+
+def with_services(codes: Sequence[CodeType], exchange: Any) -> Sequence[CodeType | str]:
+    """The functions of a stack, and the services that its request waits for (carboy.waiting_for).
+
+    A service is inside the function that has said so. If this function is not in the stack, because
+    it has handed a call to another thread, the service is outside of all functions.
+    """
+    waits: Sequence[Wait] = exchange.services
+    if not waits:
+        return codes
+    found: list[CodeType | str] = list(codes)
+    at = len(found)
+    for wait in waits[:]:
+        inside = found[:at]
+        if wait.code in inside:
+            at = inside.index(wait.code)
+        found.insert(at, WAITS.format(wait.service))
+    return found
 
 
 def _name(ident: int) -> str:

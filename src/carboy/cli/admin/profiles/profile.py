@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -9,10 +10,11 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 ALL = "all requests"
+WAITS = re.compile(r"\(waits for (.+)\)", re.DOTALL)
 
 
 class Function(NamedTuple):
-    """A function as a profile names it; a route has no file."""
+    """A function as a profile names it; a route and a service have no file."""
 
     name: str
     file: str
@@ -137,6 +139,16 @@ def functions(profile: Profile) -> tuple[Counter[Function], Counter[Function]]:
             if function.file:
                 total[function] += count
     return own, total
+
+
+def services(profile: Profile) -> Counter[str]:
+    """The samples in which requests waited for each service, as `carboy.waiting_for` names it."""
+    found: Counter[str] = Counter()
+    for stack, count in stacks(profile.root):
+        for name in {each.name for each in stack[1:] if not each.file}:
+            if service := WAITS.fullmatch(name):
+                found[service[1]] += count
+    return found
 
 
 Format = Callable[[Profile], str]

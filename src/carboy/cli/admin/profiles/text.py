@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 
-from carboy.cli.admin.profiles.profile import Function, Profile, functions, stacks
+from carboy.cli.admin.profiles.profile import Function, Profile, functions, services, stacks
 from carboy.cli.admin.tables import duration, number, table
 
 FUNCTIONS = 20  # in the table
 ROUTES = 20
+SERVICES = 20
 SHOWN = 5.0  # percent of the samples that come late on a busy machine
 
 
 def shown(profile: Profile) -> str:
-    """The routes and the functions with most samples."""
+    """The routes, services and functions with most samples."""
     lines = [facts(profile)]
     if not profile.root.total:
         return f"{lines[0]}\nNo request ran. Use --all-threads for what the other threads do."
@@ -23,6 +24,12 @@ def shown(profile: Profile) -> str:
         for each in profile.routes()[:ROUTES]
     ]  # fmt: skip
     lines += ["", *table(("SHARE", "TIME", "ROUTE"), routes, ">>"), ""]
+    waits = [
+        (f"{profile.share(count):.1f} %", f"{profile.time(count):.2f} s", clean(name))
+        for name, count in services(profile).most_common(SERVICES)
+    ]
+    if waits:
+        lines += [*table(("SHARE", "TIME", "WAITS FOR"), waits, ">>"), ""]
     own, total = functions(profile)
     most = sorted(total, key=lambda each: (-own[each], -total[each], each))[:FUNCTIONS]
     rows = [

@@ -114,9 +114,9 @@ def waiting_for(service: str) -> WaitingFor:
     """A context manager: the request waits for another service in its block.
 
     If the request exceeds its time limit there, its client gets 504 instead of 503, and the log has
-    the name. `carboy status`, `carboy top` and `carboy profile` show it. Works in all frameworks, in functions and
-    coroutine functions. Has no effect outside of a request and under other servers. Raises
-    TypeError for a name that is not a string, and ValueError for an empty one.
+    the name. `carboy status`, `carboy top` and `carboy profile` show it. Works in all frameworks,
+    in functions and coroutine functions. Has no effect outside of a request and under other
+    servers. Raises TypeError for a name that is not a string, and ValueError for an empty one.
     """
     return WaitingFor(service)
 

@@ -6,9 +6,11 @@ import socket
 
 import pytest
 
+from carboy.shared import breaker
 from carboy.shared.breaker import LATE, PAUSE, Breaker
 from carboy.shared.errors import EngineUnavailable
 from carboy.shared.stores import store_at
+from running import PATIENCE
 
 
 class Clock:
@@ -18,10 +20,10 @@ class Clock:
         return self.now
 
 
-def use(breaker: Breaker, clock: Clock, seconds: float, fails: bool = True) -> str:
+def use(engine: Breaker, clock: Clock, seconds: float, fails: bool = True) -> str:
     """Use an engine that needs so many seconds; the error, or ""."""
     try:
-        with breaker.attempt():
+        with engine.attempt():
             clock.now += seconds
             if fails:
                 raise EngineUnavailable("it is down")
@@ -32,47 +34,50 @@ def use(breaker: Breaker, clock: Clock, seconds: float, fails: bool = True) -> s
 
 def test_an_engine_that_hangs_is_tried_again_after_a_pause() -> None:
     clock = Clock()
-    breaker = Breaker("Redis", clock)
-    assert use(breaker, clock, LATE * 2) == "it is down"
-    assert use(breaker, clock, 0) == "Redis did not answer in time a moment ago."
+    redis = Breaker("Redis", clock)
+    assert use(redis, clock, LATE * 2) == "it is down"
+    assert use(redis, clock, 0) == "Redis did not answer in time a moment ago."
     clock.now += PAUSE
-    assert use(breaker, clock, LATE * 2) == "it is down"
+    assert use(redis, clock, LATE * 2) == "it is down"
     clock.now += PAUSE
-    assert use(breaker, clock, LATE * 2, fails=False) == ""
-    assert use(breaker, clock, 0, fails=False) == ""
+    assert use(redis, clock, LATE * 2, fails=False) == ""
+    assert use(redis, clock, 0, fails=False) == ""
 
 
 def test_one_thread_tries_while_the_others_fail_at_once() -> None:
     clock = Clock()
-    breaker = Breaker("Redis", clock)
-    use(breaker, clock, LATE * 2)
+    redis = Breaker("Redis", clock)
+    use(redis, clock, LATE * 2)
     clock.now += PAUSE
-    with breaker.attempt():
+    with redis.attempt():
         clock.now += PAUSE * 10
-        assert use(breaker, clock, 0) == "Redis did not answer in time a moment ago."
-    assert use(breaker, clock, 0, fails=False) == ""
+        assert use(redis, clock, 0) == "Redis did not answer in time a moment ago."
+    assert use(redis, clock, 0, fails=False) == ""
 
 
 def test_an_engine_that_refuses_is_tried_each_time() -> None:
     clock = Clock()
-    breaker = Breaker("Redis", clock)
+    redis = Breaker("Redis", clock)
     for _ in range(3):
-        assert use(breaker, clock, 0) == "it is down"
-    assert use(breaker, clock, LATE * 2, fails=False) == ""
+        assert use(redis, clock, 0) == "it is down"
+    assert use(redis, clock, LATE * 2, fails=False) == ""
 
 
 def test_an_attempt_that_is_interrupted_is_followed_by_another() -> None:
     clock = Clock()
-    breaker = Breaker("Redis", clock)
-    use(breaker, clock, LATE * 2)
+    redis = Breaker("Redis", clock)
+    use(redis, clock, LATE * 2)
     clock.now += PAUSE
-    with pytest.raises(KeyboardInterrupt), breaker.attempt():
+    with pytest.raises(KeyboardInterrupt), redis.attempt():
         raise KeyboardInterrupt
-    assert use(breaker, clock, 0, fails=False) == ""
+    assert use(redis, clock, 0, fails=False) == ""
 
 
 @pytest.mark.parametrize("scheme", ["redis", "postgresql"])
-def test_a_store_waits_once_for_a_server_that_does_not_answer(scheme: str) -> None:
+def test_a_store_waits_once_for_a_server_that_does_not_answer(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breaker, "PAUSE", PATIENCE)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         option = "?socket_timeout=0.3" if scheme == "redis" else ""

@@ -9,6 +9,7 @@ are the server's, so the clocks of the machines do not matter.
 
 from __future__ import annotations
 
+import os
 import select
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 from carboy.engine_url import Address
 from carboy.shared.breaker import Breaker
 from carboy.shared.errors import EngineError, EngineUnavailable, missing_package
+from carboy.shared.lookup import look_up
 from carboy.shared.pool import Pool
 from carboy.shared.store import Count, Window
 
@@ -87,14 +89,29 @@ def connect(address: Address) -> Any:
     if psycopg is None:
         raise missing_package("psycopg", "postgres", address.shown)
     try:
+        for host in hosts(address.url):
+            try:
+                look_up(host, CONNECT_TIMEOUT)
+            except TimeoutError:
+                raise
+            except OSError:
+                pass  # libpq says so, or uses the next host
         connection = psycopg.connect(address.url, autocommit=True, connect_timeout=CONNECT_TIMEOUT)
-    except psycopg.Error as error:
+    except (psycopg.Error, TimeoutError) as error:
         raise EngineUnavailable(
             f"PostgreSQL at {address.shown} cannot be reached: {error}"
         ) from error
     # A pooler in front of the server gives the statements of one connection to several servers.
     connection.prepare_threshold = None
     return connection
+
+
+def hosts(url: str) -> list[str]:
+    """The hosts that libpq looks up for a connection. Raises psycopg.ProgrammingError."""
+    options = psycopg.conninfo.conninfo_to_dict(url)
+    if options.get("hostaddr"):
+        return []
+    return str(options.get("host") or os.environ.get("PGHOST", "")).split(",")
 
 
 class PostgresStore:

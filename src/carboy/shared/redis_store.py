@@ -6,11 +6,13 @@ redis-py keeps the pool of connections. It notices a fork and connects again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 from carboy.engine_url import Address
 from carboy.shared.breaker import Breaker
 from carboy.shared.errors import EngineError, EngineUnavailable, missing_package
+from carboy.shared.lookup import look_up
 from carboy.shared.store import Count, Window
 
 try:
@@ -78,6 +80,7 @@ def client_of(address: Address, again: int = 1) -> Any:
             retry=Retry(NoBackoff(), again, supported_errors=(redis.ConnectionError,)),
             retry_on_error=[redis.ConnectionError],
         )
+        pool.connection_class = with_limited_lookup(pool.connection_class)
         # Made once now, without connecting, because a wrong option is noticed here only.
         pool.connection_class(**pool.connection_kwargs)
     except (ValueError, TypeError) as error:
@@ -86,6 +89,21 @@ def client_of(address: Address, again: int = 1) -> Any:
             f"{address.shown} is not the URL of a Redis server: {reason}. Correct the options."
         ) from error
     return redis.Redis(connection_pool=pool)
+
+
+@cache
+def with_limited_lookup(kind: Any) -> Any:
+    """A class of connections of redis-py that waits for the resolver for CONNECT_TIMEOUT."""
+
+    class Limited(kind):  # type: ignore[misc]
+        def _connect(self) -> Any:
+            try:
+                look_up(getattr(self, "host", ""), CONNECT_TIMEOUT)
+            except TimeoutError as error:
+                raise redis.TimeoutError(str(error)) from None
+            return super()._connect()
+
+    return Limited
 
 
 class RedisStore:

@@ -367,7 +367,11 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
     ),
     "ctypes": (
         "Takes 4 ms to load; few need it.",
-        {"carboy.realtime.thread_source", "carboy.server.processes.child"},
+        {
+            "carboy.realtime.thread_source",
+            "carboy.server.memory_pools",
+            "carboy.server.processes.child",
+        },
     ),
     "dataclasses": ("Loads inspect.", {"carboy.app.json.provider"}),
     "difflib": ("Needed for a suggestion in an error.", {"carboy.routing.errors"}),

@@ -27,6 +27,7 @@ from carboy.server.bind import Address, from_host, parse_bind
 from carboy.server.crashes.folder import FOLDER
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.machine import usable_cpus
+from carboy.server.memory_pools import limit_pools
 from carboy.server.metrics.statsd import statsd_of
 from carboy.server.metrics.totals import Totals
 from carboy.server.passed_sockets import PassedSockets, store
@@ -216,6 +217,7 @@ def start(
     install()  # also where the application is loaded before workers are forked
     descriptors.open_standard()
     descriptors.raise_limit(plan.settings.connections)
+    limit_pools()
     if plan.umask is not None:
         os.umask(plan.umask)
     if link := load_check.asked_for():

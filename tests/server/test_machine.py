@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carboy.server.machine import cpu_quota, memory_limit, usable_cpus, whole_cpus
+from carboy.server.serve import count_workers
 
 
 class Machine:
@@ -61,6 +62,48 @@ def test_a_container_that_sees_its_own_group_as_the_root_has_its_limits(machine:
     write(root, cpu__max="50000 100000", memory__max="1000000")
     assert cpu_quota(machine.proc) == 0.5
     assert memory_limit(machine.proc) == 1000000
+
+
+def test_a_group_without_a_limit_has_that_of_the_groups_above_it(machine: Machine) -> None:
+    root = machine.mount("cgroup2", "fs")
+    machine.is_in("0::/slice/pod/container")
+    write(root / "slice", cpu__max="50000 100000", memory__max="268435456")
+    write(root / "slice/pod", cpu__max="max 100000", memory__max="max")
+    write(root / "slice/pod/container", cpu__max="max 100000", memory__max="max")
+    assert cpu_quota(machine.proc) == 0.5
+    assert memory_limit(machine.proc) == 256 * 1024**2
+
+
+def test_a_group_whose_controllers_are_off_has_the_limits_of_the_groups_above_it(
+    machine: Machine,
+) -> None:
+    # Without a controller, the kernel does not make its files. The root has none of them either.
+    root = machine.mount("cgroup2", "fs")
+    machine.is_in("0::/pod/container")
+    (root / "pod/container").mkdir(parents=True)
+    write(root / "pod", memory__max="268435456")
+    assert cpu_quota(machine.proc) is None
+    assert memory_limit(machine.proc) == 256 * 1024**2
+
+
+def test_controllers_of_both_versions_are_read_in_a_mixed_system(machine: Machine) -> None:
+    # systemd's hybrid mode: version 2 is mounted without controllers.
+    machine.mount("cgroup2", "unified")
+    cpu = machine.mount("cgroup", "cpu", options="rw,cpu")
+    machine.is_in("3:cpu:/shop", "0::/shop")
+    write(cpu / "shop", cpu__cfs_quota_us="150000", cpu__cfs_period_us="100000")
+    assert cpu_quota(machine.proc) == 1.5
+    assert memory_limit(machine.proc) is None
+
+
+def test_workers_auto_counts_the_processors_of_the_quota(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(machine.mount("cgroup2", "fs"), cpu__max="150000 100000")
+    machine.is_in("0::/")
+    monkeypatch.setattr("carboy.server.machine._quota", lambda: cpu_quota(machine.proc))
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(8)))
+    assert count_workers("auto") == 2
 
 
 def test_version_1_has_a_hierarchy_for_each_controller(machine: Machine) -> None:

@@ -80,10 +80,12 @@ def test_process_1_reloads_and_survives_code_that_does_not_load(folder: Path) ->
         server.process.wait(PATIENCE)
 
 
-@pytest.mark.parametrize("how", [(), ("--no-supervisor",)])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+@pytest.mark.parametrize("how", [(), ("--no-supervisor",), ("--preload",)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 0), (signal.SIGQUIT, 131)]
+)
 def test_a_signal_ends_process_1_while_the_application_loads(
-    folder: Path, how: tuple[str, ...], number: int
+    folder: Path, how: tuple[str, ...], number: int, code: int
 ) -> None:
     # The kernel drops signals to process 1 that have no handler.
     (folder / "service.py").write_text("import os, time\nos.write(1, b'loads\\n')\ntime.sleep(600)")
@@ -91,7 +93,7 @@ def test_a_signal_ends_process_1_while_the_application_loads(
         server.line("loads")
         (first,) = children(server.pid)
         os.kill(first, number)
-        server.process.wait(PATIENCE)
+        assert server.wait() == code
 
 
 def test_process_1_without_a_supervisor_leaves_the_children_of_the_application_to_it(

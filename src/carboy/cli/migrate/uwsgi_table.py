@@ -36,6 +36,7 @@ CHEAPER = none(
 RELOAD = none("Send SIGHUP after a deployment; `carboy dev` reloads when files change.")
 CACHING = none("Use the cache of the framework, or --cache for responses.")
 LOGGING = none("Error log and output go to standard error and output; the access log has options.")
+ERRORS = none("--access-log-sample 0.01 logs all errors, and one of a hundred other requests.")
 GREEN = none("Green threads are not supported. Raise --threads for handlers that wait.")
 
 
@@ -55,6 +56,14 @@ def _static(value: Any) -> list[str]:
     if not equals:
         raise ValueError(f"{value} is not PREFIX=FOLDER.")
     return [f"/{prefix.strip('/')}={folder}"]
+
+
+def _static_whole(value: Any) -> list[str]:
+    """static-map2 looks for the whole path below the folder, with the prefix."""
+    prefix, equals, folder = str(value).partition("=")
+    if not equals:
+        raise ValueError(f"{value} is not PREFIX=FOLDER.")
+    return [f"/{prefix.strip('/')}={folder.rstrip('/')}/{prefix.strip('/')}"]
 
 
 def _docroot(value: Any) -> list[str]:
@@ -77,7 +86,18 @@ def _chmod(value: Any) -> str:
 
 
 def _group(value: Any) -> Any:
-    return str(value).rpartition(":")[2] or SKIP
+    """The group of USER:GROUP."""
+    return str(value).partition(":")[2] or SKIP
+
+
+def _port(value: Any) -> int:
+    return number(str(value).rpartition(":")[2])
+
+
+def _keepalive(value: Any) -> Any:
+    """1 turns keep-alive on; a larger number is the time."""
+    text = str(value).strip().lower()
+    return SKIP if text in ("", "true", "0", "1") else seconds(text)
 
 
 def _expires(value: Any) -> Any:
@@ -129,11 +149,11 @@ UWSGI: Table = {
     "socket-write-timeout": _value(same("silence_timeout", seconds)),
     "http-timeout": _value(same("silence_timeout", seconds)),
     "http-keepalive": _value(
-        like("keepalive_timeout", "Connections are kept open in any case.", seconds)
+        like("keepalive_timeout", "Connections are kept open in any case.", _keepalive)
     ),
     "http-auto-chunked": _flag(unneeded("Responses without a length are chunked.")),
     "http-chunked-input": _flag(unneeded("Chunked bodies are read.")),
-    "http-to-https": _value(none("Use --redirect-http PORT.")),
+    "http-to-https": _value(same("redirect_http", _port)),
     "http-websockets": _flag(unneeded("WebSockets work with the extra carboy[websocket].")),
     "http-processes": _value(unneeded("There is no router before the workers.")),
     # --- the application
@@ -152,14 +172,14 @@ UWSGI: Table = {
     "chdir": _value(same("chdir")),
     "chdir2": _value(same("chdir")),
     "env": _list(same("env", lambda value: [str(value)])),
-    "for-readline": _list(none("Set the variables in the environment of the service.")),
+    "for-readline": _list(none("Write out the lines of the loop, and migrate them.")),
     "plugin": _list(unneeded("Carboy runs in the Python that starts it."), "--plugins"),
     "plugins": _list(unneeded("Carboy runs in the Python that starts it.")),
     "need-app": _flag(unneeded("Without an application the server does not start.")),
     "single-interpreter": _flag(unneeded("Each worker has one interpreter."), "-i"),
     "lazy-apps": _flag(unneeded("Each worker loads the application; --preload changes that.")),
     "lazy": _flag(unneeded("Each worker loads the application; --preload changes that.")),
-    "enable-threads": _flag(unneeded("Threads of the application always run.")),
+    "enable-threads": _flag(unneeded("Threads of the application always run."), "-T"),
     "strict": _flag(unneeded("An unknown option is always an error.")),
     "py-autoreload": _value(RELOAD, "--python-autoreload"),
     "touch-reload": _list(RELOAD),
@@ -227,10 +247,10 @@ UWSGI: Table = {
     "post-buffering": _value(
         like("spool_limit", "Bodies are received before the application is called.", number)
     ),
-    "limit-post": _value(same("limit_body", number)),
+    "limit-post": _value(same("limit_body", positive)),
     # --- static files
     "static-map": _list(same("static", _static)),
-    "static-map2": _list(same("static", _static)),
+    "static-map2": _list(same("static", _static_whole)),
     "check-static": _list(same("static", _docroot), "--static-check"),
     "static-index": _list(like("static_index", "The file has the name index.html.", truth)),
     "static-expires": _list(
@@ -253,8 +273,8 @@ UWSGI: Table = {
     "log-maxsize": _value(none("Use logrotate; the server notices that a file was moved.")),
     "log-reopen": _flag(unneeded("A log file that was moved is opened again by itself.")),
     "disable-logging": _flag(same("access_log", turned_off), "-L"),
-    "log-4xx": _flag(none("The access log has all requests, or none.")),
-    "log-5xx": _flag(none("The access log has all requests, or none.")),
+    "log-4xx": _flag(ERRORS),
+    "log-5xx": _flag(ERRORS),
     "log-slow": _value(same("slow", lambda value: number(value) / 1000)),
     "log-x-forwarded-for": _flag(like("trusted_proxies", "Name the proxies.", lambda _: SKIP)),
     "ignore-sigpipe": _flag(unneeded("A client that goes is not an error.")),

@@ -67,6 +67,54 @@ def test_commands_work_against_a_development_server(project: Project, server: Ru
     assert worker_of(project) != worker
 
 
+@pytest.fixture
+def cold(project: Project) -> Iterator[Running]:
+    with Running(
+        "dev", "shop:app", "--port", "0", "--no-warm", cwd=project.folder, env=project.env
+    ) as running:
+        running.address()
+        until_answered(project)
+        yield running
+
+
+def until_answered(project: Project) -> None:
+    """Wait for the admin server, which starts beside the banner."""
+    eventually(lambda: project.invoke(status, "--timeout", "30").exit_code == 0)
+
+
+def test_commands_work_without_fork(project: Project, cold: Running) -> None:
+    asking = threading.Thread(target=cold.get, args=("/waits",))
+    asking.start()
+    eventually(lambda: project.value(status, "--timeout", "30")["workers"][0].get("requests") != [])
+    shown = project.run(status, "--timeout", "30")
+    assert "shop:app on http://127.0.0.1:" in shown and "GET /waits" in shown
+    assert "GET /waits" in project.run(stacks, "--timeout", "30")
+    assert "waits" in project.run(profile, "200ms", "--timeout", "30")
+    (project.folder / "go").touch()
+    asking.join(PATIENCE)
+    (line,) = project.run(top, "--once", "--json", "--interval", "0.1").splitlines()
+    assert [each["route"] for each in json.loads(line)["routes"]] == ["/waits"]
+    assert "always one worker" in project.error(scale, "2")
+
+
+def test_a_reload_without_fork_starts_another_process(project: Project, cold: Running) -> None:
+    before = project.value(status, "--timeout", "30")["server"]["pid"]
+    project.run(reload)
+    cold.line("reloaded in")
+    until_answered(project)
+    assert project.value(status, "--timeout", "30")["server"]["pid"] != before
+
+
+def test_a_reload_is_refused_by_a_server_that_does_not_reload(project: Project) -> None:
+    how = ("dev", "shop:app", "--port", "0", "--no-warm", "--no-reload")
+    with Running(*how, cwd=project.folder, env=project.env) as server:
+        server.address()
+        until_answered(project)
+        assert "was started with --no-reload" in project.error(reload)
+        assert server.stop(signal.SIGINT) == 0
+        assert not list((project.folder / "carboy").glob("*.admin"))
+
+
 def test_a_worker_that_is_killed_leaves_a_report_with_its_requests(
     project: Project, server: Running
 ) -> None:

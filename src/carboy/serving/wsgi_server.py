@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import FrameType, TracebackType
 from typing import Any
@@ -22,6 +23,7 @@ from carboy.net.tls import wrapper
 from carboy.net.tls_alpn import offer
 from carboy.net.tls_server import TlsServer, tls_of
 from carboy.server import bind as binding
+from carboy.server.admin.unsupervised import Unsupervised
 from carboy.server.bind import Address, BindError, from_host
 from carboy.server.engine import Engine
 from carboy.server.gateways import in_front
@@ -125,6 +127,7 @@ class BaseWSGIServer:
         self.access_log_format = LOGGER
         self.access_log_skip: str | None = None
         self.trace: Callable[[], object] | None = None  # before each unit of work of the engine
+        self.operation: Unsupervised | None = None  # `carboy status` and the other commands
         self.timeout: float | None = None  # of handle_request, in seconds
         self._server_version = "Carboy"
         # of the socket
@@ -315,7 +318,9 @@ class BaseWSGIServer:
         logs = Logs(plan)
         logs.attach()
         try:
-            access = _and_then(logs.access, after_answer)
+            operation = self.operation
+            access = logs.access if operation is None else operation.counted(logs.access)
+            access = _and_then(access, after_answer)
             gateway = in_front(self._gateway(self.app), self.settings)
             end = self._start(gateway)
             engine = Engine(
@@ -328,7 +333,8 @@ class BaseWSGIServer:
             try:
                 if plan.tls is not None:
                     plan.tls.watch()
-                with self._running(stop), Handlers(self._handlers(stop)):
+                operated = self._operated(engine, gateway)
+                with self._running(stop), Handlers(self._handlers(stop)), operated:
                     engine.run()
             finally:
                 if plan.tls is not None:
@@ -336,6 +342,11 @@ class BaseWSGIServer:
                 end(engine.stopping.seconds_left())
         finally:
             logs.close()
+
+    def _operated(self, engine: Engine, gateway: Gateway) -> AbstractContextManager[None]:
+        if self.operation is None:
+            return contextlib.nullcontext()
+        return self.operation.running(engine, gateway, self.app)
 
     def _handlers(self, end: Callable[[], object]) -> dict[signal.Signals, Any]:
         """Handlers that make the first signal graceful; the second one ends the process."""

@@ -25,10 +25,12 @@ import click
 
 from carboy.cli.config import Environment
 from carboy.cli.dev.file_changes import FileChangeHandler
+from carboy.cli.dev.operating import operation_of, refuse_reload
 from carboy.cli.dev.serving import development_settings
 from carboy.cli.dev.terminal import Terminal
 from carboy.cli.dev.tools import LOADING, Tools
 from carboy.cli.dev.worker import load_or_error_app, used_by
+from carboy.cli.mounts import shown
 from carboy.dev.live import Broadcaster
 from carboy.dev.reload.loops import ReloaderLoop, ensure_echo_on, exit_for_another
 from carboy.net.tls_server import tls_of
@@ -131,6 +133,9 @@ class Child:
             raise click.ClickException(str(problem)) from None
         again.broadcaster = broadcaster = Broadcaster(f"{os.getpid()}-{time.time_ns()}", failure)
         server = self._server(host, port, self.tools.around(app, broadcaster), fd)
+        operation = server.operation = operation_of(
+            shown(self.name, mounted), server, again.restart if given else refuse_reload
+        )
 
         def ready() -> None:
             broken = failure.title if failure else ""
@@ -142,6 +147,7 @@ class Child:
             ready()
             server.serve_forever()
             self.terminal.stopped()
+        operation.remove_files()
 
     def _server(self, host: str, port: int, app: Any, fd: int | None) -> ThreadedWSGIServer:
         fd = development.passed_on() if passed() else fd
@@ -191,6 +197,10 @@ class RestartRequest:
 
     def replace(self, why: Sequence[str], forget: bool = False) -> None:
         self.terminal.saved(why)
+        self._asked.set()
+
+    def restart(self) -> None:
+        """Load the application again, as `carboy reload` asks for."""
         self._asked.set()
 
     def tell(self, message: dict[str, Any]) -> None:

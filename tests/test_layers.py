@@ -174,7 +174,24 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
 }
 # compiled module (a file of _speedups): what it may import of this package
 COMPILED_MAY_IMPORT: dict[str, tuple[str, ...]] = {
+    "head": ("carboy._speedups.names",),
+    "environ": ("carboy._speedups.names",),
+    "wsgi": (
+        "carboy._speedups.environ",
+        "carboy._speedups.slots",
+        "carboy.gateway",
+        "carboy.gateway.route",
+        "carboy.request_identity",
+        "carboy.server",
+        "carboy.server.connection",
+        "carboy.server.raw_socket",
+    ),
     "turn": (
+        "carboy._speedups.names",
+        "carboy._speedups.slots",
+        "carboy._speedups.wsgi",
+        "carboy.gateway",
+        "carboy.gateway.wsgi",
         "carboy.protocol",
         "carboy.protocol.buffer",
         "carboy.protocol.events",
@@ -183,6 +200,7 @@ COMPILED_MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.server.connection",
         "carboy.server.dispatching",
         "carboy.server.exchange",
+        "carboy.server.in_flight",
         "carboy.server.responder",
     ),
 }

@@ -108,6 +108,9 @@ def test_a_module_older_than_its_source_is_not_used(tmp_path: Path) -> None:
     assert is_current(compiled)
     os.utime(source, (2000, 2000))
     assert not is_current(compiled)
+    os.utime(source, (1000, 1000))
+    (tmp_path / "names.pxd").touch()  # of all modules
+    assert not is_current(compiled)
 
 
 def test_a_recording_has_the_python_functions_until_it_ends(built: dict[str, ModuleType]) -> None:

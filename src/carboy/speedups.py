@@ -97,13 +97,17 @@ class Speedups:
 
 
 def is_current(module: ModuleType) -> bool:
-    """Whether a compiled module is as new as its source, which only a checkout has."""
+    """Whether a compiled module is as new as all sources, which only a checkout has.
+
+    A compiled module may contain functions of other sources, and they are built together.
+    """
     if not getattr(module, "__file__", None):
         return True
     file = Path(str(module.__file__))
-    source = file.with_name(f"{module.__name__.rpartition('.')[2]}.pyx")
     try:
-        return source.stat().st_mtime <= file.stat().st_mtime
+        built = file.stat().st_mtime
+        sources = (*file.parent.glob("*.pyx"), *file.parent.glob("*.pxd"))
+        return all(source.stat().st_mtime <= built for source in sources)
     except OSError:
         return True
 

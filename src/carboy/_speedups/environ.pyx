@@ -11,7 +11,7 @@ from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeLatin1
 from libc.string cimport memchr
 
-ctypedef unsigned char byte
+from carboy._speedups.names cimport byte, is_name
 
 cdef extern from "Python.h":
     PyObject* PyDict_SetDefault(object, object, object) except NULL
@@ -74,22 +74,13 @@ cdef int _fill() except -1:
 _fill()
 
 
-cdef bint same_name(const byte* p, const char* name, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(size):
-        # Of the bytes of a token, only letters become letters by this bit, and "-" has it.
-        if (p[i] | 32) != <byte>name[i]:
-            return False
-    return True
-
-
 cdef object key_of(const byte* name, Py_ssize_t size):
     """The variable for a name, which is a token."""
     cdef unsigned int slot
     if 0 < size <= LONGEST:
         slot = slot_of(name, size)
         while known_sizes[slot]:
-            if known_sizes[slot] == size and same_name(name, known_names[slot], size):
+            if known_sizes[slot] == size and is_name(name, known_names[slot], size):
                 return <object>known_keys[slot]
             slot = (slot + 1) & (SLOTS - 1)
     return variable_of(name[:size])
@@ -109,6 +100,10 @@ def add_fields(dict environ not None, head, bint underscores):
 
     None, and no change, for a head whose fields are not in its bytes only.
     """
+    return put_fields(environ, head, underscores)
+
+
+cdef object put_fields(dict environ, object head, bint underscores):
     cdef bytes block = head._block
     cdef const byte* p
     cdef const byte* end

@@ -11,7 +11,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SI
 from cpython.unicode cimport PyUnicode_DecodeLatin1
 from libc.string cimport memchr, memcmp
 
-ctypedef unsigned char byte
+from carboy._speedups.names cimport byte, is_name
 
 # Classes of bytes, one bit each.
 cdef enum:
@@ -88,17 +88,6 @@ cdef int method_of(const byte* p, Py_ssize_t size) noexcept nogil:
         if memcmp(p, b"OPTIONS", 7) == 0:
             return 5
     return -1
-
-
-cdef bint is_name(const byte* p, const char* name, Py_ssize_t size) noexcept nogil:
-    """Whether `size` bytes are this name in any case; it has lower-case letters and "-" only."""
-    cdef Py_ssize_t i
-    for i in range(size):
-        # Only letters become letters by this bit, and "-" has it. So has CR as "-", but no CR
-        # gets here where there may be a "-".
-        if (p[i] | 32) != <byte>name[i]:
-            return False
-    return True
 
 
 cdef bint read_start(const byte* p, Py_ssize_t size, Found* found) noexcept nogil:

@@ -20,11 +20,11 @@ System calls are made without giving the interpreter lock up, which takes longer
                              gives the lock up. Interpreters without the lock use the twins.
     No signal is sent        MSG_NOSIGNAL. A peer that has gone is an error as in Python.
 
-The slots of the classes in SLOTS are read and written where they are in memory, as the interpreter
-does for their methods. `slot_of` asks the class for the place, and each object is tested for being
-of just this class before.
+The slots of some classes are read and written where they are in memory (slots.pxd), as the
+interpreter does for their methods.
 """
 
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.bytearray cimport PyByteArray_GET_SIZE
 from cpython.dict cimport PyDict_GetItem
@@ -32,15 +32,20 @@ from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF, Py_XDECREF
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from libc.errno cimport EAGAIN, EINTR, errno
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+
+from carboy._speedups.names cimport byte, is_name
+from carboy._speedups.slots cimport fresh, get, has, put, slot_offset
+from carboy._speedups.wsgi cimport Call
 
 import socket as sockets
 from io import BytesIO
 
+from carboy.gateway import wsgi
+from carboy.gateway.wsgi import WsgiGateway
 from carboy.protocol import readers, response
 from carboy.protocol.buffer import ReceiveBuffer
 from carboy.protocol.events import RequestHead
@@ -49,6 +54,7 @@ from carboy.protocol.states import Reading, Writing
 from carboy.server.connection import Connection, Phase
 from carboy.server.dispatching import MOST_MADE
 from carboy.server.exchange import ServerExchange
+from carboy.server.in_flight import TEXT
 from carboy.server.responder import LARGE
 
 cdef extern from "Python.h":
@@ -59,22 +65,13 @@ cdef extern from "Python.h":
     unsigned char* PyUnicode_1BYTE_DATA(object text)
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
 
-cdef extern from "structmember.h":
+cdef extern from *:
     """
-    static Py_ssize_t slot_offset(PyObject *descriptor) {
-        if (!Py_IS_TYPE(descriptor, &PyMemberDescr_Type)) {
-            PyErr_SetString(PyExc_TypeError, "A slot is expected.");
-            return -1;
-        }
-        PyMemberDef *member = ((PyMemberDescrObject *)descriptor)->d_member;
-        if (member->type != T_OBJECT_EX) {
-            PyErr_SetString(PyExc_TypeError, "A slot of __slots__ is expected.");
-            return -1;
-        }
-        return member->offset;
-    }
+    /* The first member of the object of a socket (Modules/socketmodule.h). */
+    typedef struct { PyObject_HEAD int fd; } CarboySocket;
     """
-    Py_ssize_t slot_offset(object descriptor) except -1
+    ctypedef struct CarboySocket:
+        int fd
 
 cdef extern from "sys/socket.h":
     enum:
@@ -82,8 +79,6 @@ cdef extern from "sys/socket.h":
         MSG_NOSIGNAL
     ssize_t c_recv "recv" (int fd, void* buffer, size_t size, int flags)
     ssize_t c_send "send" (int fd, const void* buffer, size_t size, int flags)
-
-ctypedef unsigned char byte
 
 # --- slots
 
@@ -106,24 +101,6 @@ cdef Py_ssize_t QUICK = slot_offset(Machine.__dict__["_quick"])
 cdef Py_ssize_t DATA = slot_offset(ReceiveBuffer.__dict__["data"])
 
 
-cdef inline object get(object of, Py_ssize_t offset):
-    """The value of a slot that was set when the object was made."""
-    return <object>(<PyObject**>(<char*><PyObject*>of + offset))[0]
-
-
-cdef inline bint has(object of, Py_ssize_t offset, object value):
-    """Whether the slot has this very value."""
-    return (<PyObject**>(<char*><PyObject*>of + offset))[0] == <PyObject*>value
-
-
-cdef inline void put(object of, Py_ssize_t offset, object value) noexcept:
-    cdef PyObject** place = <PyObject**>(<char*><PyObject*>of + offset)
-    cdef PyObject* before = place[0]
-    Py_INCREF(value)
-    place[0] = <PyObject*>value
-    Py_XDECREF(before)
-
-
 # --- members by plain names, as in the twins
 
 cdef object NOTHING_READ = Reading.IDLE
@@ -134,10 +111,11 @@ cdef object ANSWERED = Writing.DONE
 cdef object IDLE = Phase.IDLE
 cdef object READ = 1  # of net/poller.py
 cdef object plain_socket = sockets.socket
-cdef object new_exchange = ServerExchange.__new__
 cdef dict statuses = response._ordinary
 cdef Py_ssize_t large = LARGE
 cdef Py_ssize_t most_made = MOST_MADE
+cdef Py_ssize_t text_size = TEXT  # bytes of a request that are shown
+cdef object answer_of = wsgi.answer_of
 
 
 cdef inline double clock() noexcept:
@@ -149,9 +127,26 @@ cdef inline double clock() noexcept:
 
 # --- the system calls
 
-cdef int descriptor(object sock) except? -1:
+cdef inline int descriptor_in_place(object sock) noexcept:
+    return (<CarboySocket*><PyObject*>sock).fd
+
+
+cdef bint is_in_place() except -1:
+    """Whether sockets have their descriptor where CarboySocket says so, open and closed."""
+    one, other = sockets.socketpair()
+    with one, other:
+        for sock in (one, other):
+            if type(sock) is not plain_socket or descriptor_in_place(sock) != sock.fileno():
+                return False
+    return descriptor_in_place(one) == -1 and descriptor_in_place(other) == -1
+
+
+cdef bint in_place = is_in_place()
+
+
+cdef inline int descriptor(object sock) except? -1:
     """The descriptor that the socket has now; -1 if it has none any more."""
-    return sock.fileno()
+    return descriptor_in_place(sock) if in_place else sock.fileno()
 
 
 cdef bytes receive(object sock, char* buffer, Py_ssize_t size):
@@ -207,26 +202,17 @@ cdef int fill_classes() except -1:
 fill_classes()
 
 
-cdef bint same_name(const byte* p, const char* name, Py_ssize_t size) noexcept nogil:
-    """Whether `size` bytes of a token are this name, of lower-case letters and "-", in any case."""
-    cdef Py_ssize_t i
-    for i in range(size):
-        if (p[i] | 32) != <byte>name[i]:
-            return False
-    return True
-
-
 cdef int trait(const byte* p, Py_ssize_t size) noexcept nogil:
     """1 for Content-Length, 2 for another name that means something for the connection, else 0."""
     if size == 14:
-        return same_name(p, b"content-length", 14)
+        return is_name(p, b"content-length", 14)
     if (
-        (size == 4 and same_name(p, b"date", 4))
-        or (size == 6 and same_name(p, b"server", 6))
-        or (size == 10 and (same_name(p, b"connection", 10) or same_name(p, b"keep-alive", 10)))
-        or (size == 16 and same_name(p, b"proxy-connection", 16))
-        or (size == 17 and same_name(p, b"transfer-encoding", 17))
-        or (size == 25 and same_name(p, b"strict-transport-security", 25))
+        (size == 4 and is_name(p, b"date", 4))
+        or (size == 6 and is_name(p, b"server", 6))
+        or (size == 10 and (is_name(p, b"connection", 10) or is_name(p, b"keep-alive", 10)))
+        or (size == 16 and is_name(p, b"proxy-connection", 16))
+        or (size == 17 and is_name(p, b"transfer-encoding", 17))
+        or (size == 25 and is_name(p, b"strict-transport-security", 25))
     ):
         return 2
     return 0
@@ -345,13 +331,13 @@ cdef inline char* copied(char* out, const void* start, Py_ssize_t size) noexcept
     return out + size
 
 
-cdef bytes whole_response(object exchange, object machine, object answer, bytes extra):
+cdef bytes whole_response(
+    object machine, object status, object headers, bytes body, bytes extra
+):
     """Machine.whole_response for an ordinary response, which changes the machine; else None."""
     if type(machine) is not Machine:
         return None
     head = get(machine, HEAD)
-    body = <object>PyTuple_GET_ITEM(answer, 2)
-    headers = <object>PyTuple_GET_ITEM(answer, 1)
     if (
         not has(machine, READING, REQUEST_READ)
         or not has(machine, WRITING, WAITING)
@@ -362,8 +348,7 @@ cdef bytes whole_response(object exchange, object machine, object answer, bytes 
         or head.method == "HEAD"
     ):
         return None
-    status = <object>PyTuple_GET_ITEM(answer, 0)
-    whole = ordinary(status, <list>headers, <bytes>body, extra, PyBytes_GET_SIZE(body))
+    whole = ordinary(status, <list>headers, body, extra, PyBytes_GET_SIZE(body))
     if whole is not None:
         put(machine, WRITING, ANSWERED)
         # IDLE means that the buffer is empty; bytes in the buffer come before new bytes.
@@ -374,11 +359,25 @@ cdef bytes whole_response(object exchange, object machine, object answer, bytes 
 
 # --- the turn
 
+cdef int show(object memory, bytes data) except -1:
+    """InFlight.read(memory, 0, data)"""
+    cdef Py_buffer view
+    cdef Py_ssize_t size = min(PyBytes_GET_SIZE(data), text_size)
+    PyObject_GetBuffer(memory, &view, PyBUF_WRITABLE)
+    if view.len >= text_size:
+        memcpy(view.buf, PyBytes_AS_STRING(data), size)
+        memset(<char*>view.buf + size, 0, text_size - size)
+    PyBuffer_Release(&view)
+    return 0
+
+
 cdef class Turn:
     """The steps of one engine, and what they use of it."""
 
     cdef object dispatcher, responder, prepare, closing, finish, crew, scheduler
-    cdef object hold_back, ready, made, append_ready, append_made, take_made, show, memory
+    cdef object hold_back, ready, made, append_ready, append_made, take_made, memory
+    cdef object handle, gateway  # of a WsgiGateway
+    cdef bint underscores
     cdef dict averages
     cdef double budget, worth
     cdef char* buffer
@@ -404,7 +403,8 @@ cdef class Turn:
         self.append_ready = self.ready.append
         self.append_made = self.made.append
         self.take_made = self.made.popleft
-        self.show = dispatcher._show
+        self.handle = self.gateway = None
+        self.underscores = engine.settings.limits.underscore_fields
         self.memory = dispatcher._memory
         self.averages = dispatcher._averages
         self.budget = dispatcher._budget
@@ -438,7 +438,7 @@ cdef class Turn:
         put(machine, WRITING, WAITING)
         put(machine, MUST_CLOSE, not head.keep_alive)
         put(machine, READING, REQUEST_READ)
-        exchange = new_exchange(ServerExchange)
+        exchange = fresh(ServerExchange)
         exchange.head = head
         exchange.connection = connection
         exchange.responder = self.responder
@@ -480,7 +480,8 @@ cdef class Turn:
         if known == NULL or <double>(<object>known) > self.budget:
             return self.dispatcher.dispatch(lead, exchange, data)
         cdef double average = <object>known
-        self.show(self.memory, 0, data)
+        cdef Call call = None
+        show(self.memory, data)
         began = clock()
         exchange.began = began
         cdef list slot = lead.slot
@@ -489,32 +490,45 @@ cdef class Turn:
             self.crew.wake_watcher()
         context = exchange.context
         connection = exchange.connection
-        response_bytes = None
+        cdef bytes response_bytes = None
+        answer = status = headers = body = close = None
         try:
             PyContext_Enter(context)
             try:
-                answer = self.dispatcher.handle(exchange)
+                if self.is_wsgi(self.dispatcher.handle) and type(connection) is Connection:
+                    head = exchange.head
+                    if type(head) is RequestHead and head.tail and exchange.body is None:
+                        call = Call.__new__(Call)
+                        answer = call.run(
+                            self.gateway.app, exchange, head, connection, self.underscores
+                        )
+                        body = call.whole(answer)
+                        if body is None:
+                            answer = answer_of(call, answer)
+                            call = None
+                if call is None and answer is None:
+                    answer = self.dispatcher.handle(exchange)
             finally:
                 PyContext_Exit(context)
+            if call is not None:
+                status, headers = call.status, call.headers
+            elif type(answer) is tuple and PyTuple_GET_SIZE(answer) == 4:
+                status, headers, body, close = answer
             if (
-                type(answer) is tuple
-                and PyTuple_GET_SIZE(answer) == 4
-                and <object>PyTuple_GET_ITEM(answer, 3) is None
-                and type(<object>PyTuple_GET_ITEM(answer, 2)) is bytes
-                and PyBytes_GET_SIZE(<object>PyTuple_GET_ITEM(answer, 2)) < large
+                close is None
+                and type(body) is bytes
+                and PyBytes_GET_SIZE(body) < large
                 and self.responder.plain
             ):
-                response_bytes = whole_response(
-                    exchange, connection.machine, answer, self.responder.extra.lines
-                )
-                status, headers, body, _ = answer
+                extra = self.responder.extra.lines
+                response_bytes = whole_response(connection.machine, status, headers, body, extra)
                 if response_bytes is None:
-                    response_bytes = connection.machine.whole_response(
-                        status, headers, body, self.responder.extra.lines
-                    )
+                    response_bytes = connection.machine.whole_response(status, headers, body, extra)
                 if self.responder.count is not None:
                     self.responder.count(exchange, status, PyBytes_GET_SIZE(body))
             else:
+                if call is not None:
+                    answer = (status, headers, body, None)
                 response_bytes = self.dispatcher.answered(exchange, answer)
         except BaseException as error:
             response_bytes = None
@@ -537,6 +551,16 @@ cdef class Turn:
             exchange, response_bytes = self.take_made()
             self.leave(exchange, response_bytes, now)
         return None
+
+    cdef bint is_wsgi(self, object handle) except -1:
+        """Whether the requests of this turn go to a WsgiGateway, as it is."""
+        if handle is self.handle:
+            return self.gateway is not None
+        self.handle = handle
+        gateway = getattr(handle, "__self__", None)
+        plain = type(gateway) is WsgiGateway and handle == WsgiGateway.handle.__get__(gateway)
+        self.gateway = gateway if plain else None
+        return plain
 
     cdef int leave(self, object exchange, bytes response_bytes, double now) except -1:
         """Send a whole response, and make its connection ready for the next request."""

@@ -292,21 +292,33 @@ class WsgiGateway:
         call.status = call.writer = None
         current.set(ref(exchange))
         call.environ = environ = exchange.environ()
-        result = self.app(environ, call.start_response)
-        if exchange.head.upgrade and _answers_later(exchange):
-            close_result(result)
-            return LATER
-        kind = result.__class__
-        if kind is not list and isinstance(result, LaterBody) and exchange.may_answer_later:
+        result: Any = self.app(environ, call.start_response)
+        if (
+            result.__class__ is list
+            and len(result) == 1
+            and result[0].__class__ is bytes
+            and call.writer is None
+            and not exchange.head.upgrade
+        ):
             call.answering = True
-            return result.answer_later(exchange, call.started(), call.headers)
-        if (kind is list or kind is tuple) and call.writer is None:
-            call.answering = True
-            status = call.status or call.started()
-            if len(result) == 1 and result[0].__class__ is bytes:  # type: ignore[arg-type, index]
-                return status, call.headers, result[0], None  # type: ignore[index]
-            return status, call.headers, b"".join(map(checked, result)), None
-        return _iterated(call, result)
+            return call.status or call.started(), call.headers, result[0], None
+        return answer_of(call, result)
+
+
+def answer_of(call: Call, result: Any) -> Answer:
+    """The answer for any result of an application; it may be an iterable that is not begun yet."""
+    exchange = call.exchange
+    if exchange.head.upgrade and _answers_later(exchange):
+        close_result(result)
+        return LATER
+    kind = result.__class__
+    if kind is not list and isinstance(result, LaterBody) and exchange.may_answer_later:
+        call.answering = True
+        return result.answer_later(exchange, call.started(), call.headers)
+    if (kind is list or kind is tuple) and call.writer is None:
+        call.answering = True
+        return call.started(), call.headers, b"".join(map(checked, result)), None
+    return _iterated(call, result)
 
 
 def _answers_later(exchange: Exchange) -> bool:

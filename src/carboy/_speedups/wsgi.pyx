@@ -1,0 +1,133 @@
+# cython: language_level=3, binding=False
+# cython: boundscheck=False, wraparound=False, initializedcheck=False
+"""The call of a WSGI application for an ordinary request: the twin of `Call` and of
+`WsgiGateway.handle` (gateway/wsgi.py), and of `ServerExchange.environ` (server/exchange.py).
+
+Everything that is not ordinary is done by the functions of the twins, which take a `Call` of either
+kind.
+"""
+
+from cpython.dict cimport PyDict_Copy, PyDict_GetItem, PyDict_SetItem
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
+from cpython.weakref cimport PyWeakref_NewRef
+
+from carboy._speedups.environ cimport put_fields
+from carboy._speedups.slots cimport fresh, get, put, slot_offset
+
+from carboy.gateway import wsgi
+from carboy.gateway.route import rule_of_environ
+from carboy.request_identity import current
+from carboy.server import exchange as exchanges
+from carboy.server.connection import Connection
+from carboy.server.raw_socket import RawSocket
+
+cdef extern from "Python.h":
+    object PyContextVar_Set(object variable, object value)
+
+cdef Py_ssize_t TEMPLATE = slot_offset(Connection.__dict__["template"])
+cdef object twin = wsgi.Call
+cdef object answer_of = wsgi.answer_of
+cdef object decode_path = wsgi.decode_path
+cdef list NO_FIELDS = []
+
+# The very keys that the templates have.
+cdef dict keys = {key: key for key in exchanges._OF_ONE_REQUEST}
+keys.update({key: key for key in wsgi.base_environ(True, False, "")})
+cdef object METHOD = keys["REQUEST_METHOD"]
+cdef object URI = keys["REQUEST_URI"]
+cdef object RAW_URI = keys["RAW_URI"]
+cdef object PATH = keys["PATH_INFO"]
+cdef object QUERY = keys["QUERY_STRING"]
+cdef object EXCHANGE = keys["carboy.exchange"]
+cdef object SOCKET = keys["werkzeug.socket"]
+
+
+cdef object environ_of(object exchange, object head, object connection, bint underscores):
+    """ServerExchange.environ for a request without a body on a connection of just its class.
+
+    `head` is a RequestHead of just that class, and has a tail.
+    """
+    cdef object known = get(connection, TEMPLATE)
+    cdef object tail = head.tail
+    cdef object first
+    cdef dict environ
+    if known is None or <object>PyTuple_GET_ITEM(known, 0) != tail:
+        first = None if known is None else <object>PyTuple_GET_ITEM(known, 2)
+        if first is None:
+            known = exchange._template(known)
+        else:
+            environ = PyDict_Copy(first)
+            if put_fields(environ, head, underscores) is None:
+                known = exchange._template(known)
+            else:
+                known = (tail, environ, first)
+        put(connection, TEMPLATE, known)
+    environ = PyDict_Copy(<object>PyTuple_GET_ITEM(known, 1))
+    exchange.cached_environ = environ
+    path = head.path
+    target = head.target
+    PyDict_SetItem(environ, METHOD, head.method)
+    PyDict_SetItem(environ, URI, target)
+    PyDict_SetItem(environ, RAW_URI, target)
+    PyDict_SetItem(environ, PATH, decode_path(path) if "%" in <str>path else path)
+    PyDict_SetItem(environ, QUERY, head.query)
+    PyDict_SetItem(environ, EXCHANGE, exchange)
+    sock = fresh(RawSocket)
+    sock._exchange = exchange
+    PyDict_SetItem(environ, SOCKET, sock)
+    return environ
+
+
+cdef class Call:
+    """One call of the application: the arguments of start_response, and `write`."""
+
+    def start_response(self, status, headers, exc_info=None):
+        """PEP 3333's start_response: notes its arguments. The first piece of body sends them."""
+        if (
+            exc_info is not None
+            or self.status is not None
+            or type(status) is not str
+            or type(headers) is not list
+        ):
+            return twin.start_response(self, status, headers, exc_info)
+        if PyDict_GetItem(self.environ, "werkzeug.request") != NULL:
+            rule_of_environ(self.exchange, self.environ)
+        self.status = status
+        self.headers = headers
+        return self.write
+
+    def write(self, data):
+        """PEP 3333's `write`: sends the head first."""
+        return twin.write(self, data)
+
+    def started(self):
+        """The status. Raises RuntimeError if the application never called start_response."""
+        return twin.started(self)
+
+    cdef object run(
+        self, object app, object exchange, object head, object connection, bint underscores
+    ):
+        """Call the application for a request as in `environ_of`; returns its result."""
+        self.exchange = exchange
+        self.headers = NO_FIELDS
+        PyContextVar_Set(current, PyWeakref_NewRef(exchange, None))
+        self.environ = environ_of(exchange, head, connection, underscores)
+        return app(self.environ, self.start_response)
+
+    cdef bytes whole(self, object result):
+        """The body, if it is all of what the application gives; else None."""
+        cdef PyObject* piece
+        if self.status is None or self.writer is not None:
+            return None
+        if type(result) is list and PyList_GET_SIZE(result) == 1:
+            piece = PyList_GET_ITEM(result, 0)
+        elif type(result) is tuple and PyTuple_GET_SIZE(result) == 1:
+            piece = PyTuple_GET_ITEM(result, 0)
+        else:
+            return None
+        if type(<object>piece) is not bytes:
+            return None
+        self.answering = True
+        return <bytes><object>piece

@@ -1,0 +1,190 @@
+"""The compiled call of a WSGI application: the same environs, responses and errors as in Python."""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from _speedups.twins import compiled
+from carboy.request_identity import identity
+from carboy.server import turn
+from carboy.speedups import speedups
+from live_engine import GET, LAST, Live, served
+
+compiled("wsgi")
+
+App = Callable[[dict[str, Any], Any], Any]
+HEADERS = [("Content-Type", "text/plain")]
+
+
+def starts(result: Any, status: Any = "200 OK", headers: Any = None) -> App:
+    """An application that calls start_response and returns `result`."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        start_response(status, HEADERS if headers is None else headers)
+        return result() if callable(result) else result
+
+    return app
+
+
+def writes(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    write = start_response("200 OK", HEADERS)
+    write(b"one")
+    return [b"two"]
+
+
+def twice(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("200 OK", HEADERS)
+    start_response("201 Created", HEADERS)
+    return [b"one"]
+
+
+def replaced(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("200 OK", HEADERS)
+    try:
+        raise ValueError("replaced")
+    except ValueError:
+        start_response("500 Replaced", HEADERS, sys.exc_info())
+    return [b"one"]
+
+
+def too_late(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+    start_response("200 OK", HEADERS)
+    yield b"one"
+    try:
+        raise ValueError("too late")
+    except ValueError:
+        start_response("500 Replaced", HEADERS, sys.exc_info())
+
+
+def identified(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("200 OK", HEADERS)
+    return [b"%d" % (identity() is environ["carboy.exchange"])]
+
+
+def wrongly_called(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("200 OK")
+    return [b"one"]
+
+
+class Closing:
+    def __iter__(self) -> Iterator[bytes]:
+        return iter((b"one", b"two"))
+
+    def close(self) -> None:
+        raise ValueError("close() failed")
+
+
+APPS: dict[str, App] = {
+    "list": starts([b"one"]),
+    "tuple": starts((b"one",)),
+    "several": starts([b"one", b"two"]),
+    "empty": starts([]),
+    "empty piece": starts([b""]),
+    "large": starts([b"x" * 100_000]),
+    "bytearray": starts([bytearray(b"one")]),
+    "text": starts(["one"]),
+    "number": starts([1]),
+    "none": starts(lambda: None),
+    "generator": starts(lambda: (piece for piece in (b"one", b"two"))),
+    "closing": starts(Closing),
+    "bytes": starts(b"one"),
+    "fields as a tuple": starts([b"one"], headers=tuple(HEADERS)),
+    "fields that are none": starts([b"one"], headers=[("A", 1)]),
+    "split fields": starts([b"one"], headers=[("A", "b\r\nC: d")]),
+    "wrong length": starts([b"one"], headers=[("Content-Length", "2")]),
+    "status as bytes": starts([b"one"], status=b"200 OK"),
+    "status of a class": starts([b"one"], status=type("Text", (str,), {})("200 OK")),
+    "empty status": starts([b"one"], status=""),
+    "no content": starts([b""], status="204 No Content"),
+    "no start": lambda environ, start_response: [b"one"],
+    "writes": writes,
+    "twice": twice,
+    "replaced": replaced,
+    "too late": too_late,
+    "identified": identified,
+    "wrongly called": wrongly_called,
+}
+_date = re.compile(rb"Date: [^\r]+")
+
+
+@contextmanager
+def twin_of(app: App, held: bool) -> Iterator[Live]:
+    """A server whose leader runs GET / at once, with the functions in Python if `held`."""
+    if held:
+        speedups.hold("a test")
+    try:
+        with served(app, record=False) as live:
+            live.engine.dispatch_times.averages["GET /"] = 0.0
+            yield live
+            assert (turn.compiled is None) == held
+    finally:
+        if held:
+            speedups.release("a test")
+
+
+def bytes_of(app: App, held: bool) -> list[bytes]:
+    """The bytes that follow a request, on a connection that is kept and on one that is not."""
+    found = []
+    with twin_of(app, held) as live:
+        for request in (GET, LAST):
+            with live.client() as client:
+                client.send(request)
+                client.sock.shutdown(socket.SHUT_WR)
+                found.append(_date.sub(b"", client.rest()))
+    return found
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_a_response_is_that_of_the_python_twin(name: str) -> None:
+    if speedups.reason:
+        pytest.skip(speedups.reason)
+    mine, expected = (bytes_of(APPS[name], held) for held in (False, True))
+    assert mine == expected
+
+
+def shown(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    """All of the environ, in order, but for objects of this one request."""
+    start_response("200 OK", [("A", "b")])
+    facts = [
+        f"{key}={value if isinstance(value, str | bool | tuple) else type(value).__name__}"
+        for key, value in environ.items()
+        if key not in ("REMOTE_PORT", "SERVER_PORT")
+    ]
+    assert environ["carboy.exchange"].environ() is environ
+    assert environ["werkzeug.socket"].fileno() >= 0
+    return ["\n".join(facts).encode("latin-1")]
+
+
+def test_an_environ_is_that_of_the_python_twin() -> None:
+    if speedups.reason:
+        pytest.skip(speedups.reason)
+    starts_of = (b"GET /", b"GET /?", b"GET /?a=b%20c", b"GET /%C3%A4/%2F", b"PUT /")
+    lines = (
+        b"Host: a\r\n\r\n",
+        b"Host: a\r\nCookie: a=b\r\nX: y\r\ncookie: c\r\n\r\n",
+        b"Host: a\r\nCookie: a=c\r\nX_Y: z\r\nX: y\r\n\r\n",
+        b"Host: a\r\nContent-Length: 4\r\n\r\nbody",
+        b"Host: a\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n",
+        b"Host: a\r\nUpgrade: x\r\n\r\n",
+    )
+    found = []
+    for held in (False, True):
+        bodies = []
+        with twin_of(shown, held) as live, live.client() as client:
+            for minor in (1, 0, 1):
+                for fields in lines:
+                    for start in starts_of:
+                        live.engine.dispatch_times.averages[start.split(b"?")[0].decode()] = 0.0
+                        client.send(
+                            start + b" HTTP/1.%d\r\nConnection: keep-alive\r\n" % minor + fields
+                        )
+                        bodies.append(client.reply().body)
+        found.append(bodies)
+    assert found[0] == found[1]

@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "log_fields": ("carboy.request_identity",),
     "request_identity": (),
     "sizes": (),
+    "spooled_body": (),
     "speedups": ("carboy._speedups",),  # whose modules it loads by name
     "thread_frames": (),
     # An application declares limits, a server enforces them, and both know the exception.
@@ -66,6 +67,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.relay",
         "carboy.sizes",  # --max-memory is a size or "auto"
         "carboy.speedups",
+        "carboy.spooled_body",  # a received body, which http knows when it parses forms
         "carboy.thread_frames",
         "carboy.time_limits",
         "carboy.unix_path",
@@ -81,6 +83,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.dates",
         "carboy.file_wrapper",
         "carboy.lazy",
+        "carboy.spooled_body",
     ),
     "routing": ("carboy.http",),
     # The lane of static files makes answers with files.

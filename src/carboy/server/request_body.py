@@ -9,6 +9,7 @@ from carboy.net.poller import READ
 from carboy.protocol.errors import RemoteProtocolError
 from carboy.protocol.events import Data, Signal
 from carboy.server.minimum_rate import MinimumRate
+from carboy.spooled_body import SpooledBody
 
 if TYPE_CHECKING:
     from carboy.server.connection import Connection
@@ -41,8 +42,11 @@ class ReceivedBody:
 
     def finish(self) -> BinaryIO:
         """The whole body, at its start. Raises OSError when the disk takes no more."""
-        self._file.seek(0)
         file: BinaryIO = self._file
+        if self.size > self._limit:
+            # Nothing is written from here on; `detach` writes what the buffer still has.
+            self._file = file = SpooledBody(self._file.detach())
+        file.seek(0)
         return file
 
     def close(self) -> None:

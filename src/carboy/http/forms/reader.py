@@ -58,6 +58,8 @@ class MultipartReader:
         # The first boundary needs no line break before it. This one makes it like the others.
         self._buffer = b"\r\n"
         self._at = 0  # the position in the buffer up to which it has been used
+        self._before = -2  # bytes of the body before the buffer, less the line break above
+        self.content_at = 0  # position in the body of the content that was yielded last
         self._parts = 0
         # of the current part or the preamble:
         self._headers: Lines = []
@@ -69,6 +71,7 @@ class MultipartReader:
     def feed(self, piece: bytes) -> Iterator[Event]:
         """Parse the next piece of the body and yield the events that it completes."""
         self._buffer = self._buffer[self._at :] + piece
+        self._before += self._at
         self._at = 0
         while self._state is not State.END:
             if self._state is State.HEAD:
@@ -131,7 +134,9 @@ class MultipartReader:
         if self._state is State.PREAMBLE:
             self._size += end - begin
             return b""
-        content = self._buffer[begin + self._lead : end]
+        begin += self._lead
+        content = self._buffer[begin:end]
+        self.content_at = self._before + begin
         self._lead = 0
         self._size += len(content)
         return content

@@ -218,7 +218,7 @@ def test_a_file_can_be_read_after_the_request_has_closed_its_body() -> None:
 def test_the_body_of_a_request_cannot_be_written() -> None:
     body = spooled(b"abc")
     with pytest.raises(io.UnsupportedOperation):
-        body.write(b"x")  # type: ignore[arg-type]
+        body.write(b"x")
 
 
 def descriptors_of(file: Any) -> int:
@@ -280,7 +280,7 @@ def test_a_file_stays_readable_when_the_disk_is_full(monkeypatch: pytest.MonkeyP
 
 
 def to_folder(folder: Path) -> Callable[..., IO[bytes]]:
-    return lambda **options: tempfile.SpooledTemporaryFile(10, "rb+", dir=folder)
+    return lambda **options: tempfile.SpooledTemporaryFile(10, "rb+", dir=str(folder))
 
 
 def own_class(folder: Path) -> Callable[..., IO[bytes]]:

@@ -279,6 +279,42 @@ def test_a_limit_is_for_one_request_only() -> None:
         connection.next_event()
 
 
+@given(st.binary(max_size=20), st.lists(st.tuples(st.integers(1, 9), st.booleans()), max_size=20))
+def test_a_body_that_the_server_receives_itself_in_part_ends_like_another(
+    content: bytes, steps: list[tuple[int, bool]]
+) -> None:
+    connection = connected(post(b"Content-Length: 20", body=content))
+    come = bytearray()
+    steps = [*steps, (20, True), (20, False)]
+    event = connection.next_event()
+    while True:
+        if isinstance(event, Data):
+            come += event.data
+        elif event is Signal.END_OF_MESSAGE:
+            break
+        elif (left := connection.left_to_receive()) and steps:
+            count, past_the_machine = steps.pop(0)
+            piece = bytes(min(count, left))
+            if not past_the_machine:
+                event = connection.receive(piece)
+                continue
+            come += piece
+            if not connection.left_to_receive(len(piece)):
+                break
+        event = connection.next_event()
+    assert come == content + bytes(20 - len(content))
+    assert connection.reading is Reading.DONE
+    assert connection.whole_response(*OK)
+    assert connection.receive(get()).__class__ is RequestHead
+
+
+def test_a_body_of_unknown_length_or_in_the_buffer_is_left_to_the_machine() -> None:
+    assert connected(chunked(b"")).left_to_receive() == 0
+    assert connected(post(b"Content-Length: 5", body=b"hel")).left_to_receive() == 0
+    assert connected(post(b"Content-Length: 5", body=b"")).left_to_receive() == 5
+    assert connected(get()).left_to_receive() == 0
+
+
 def test_a_request_without_a_body_exceeds_no_limit() -> None:
     connection = connected(get(), Limits(body=0))
     connection.set_body_limit(0)

@@ -52,6 +52,10 @@ class ConnectionMachine(Protocol):
         """The content of the request within `limit`, which ends it; None if there is more to do."""
         ...
 
+    def left_to_receive(self, received: int = 0) -> int:
+        """Bytes of the content that the server may receive itself, after `received` of them."""
+        ...
+
     def set_body_limit(self, limit: int | None) -> None:
         """Set the largest content of this one request, in bytes; None: the machine's own limit."""
         ...

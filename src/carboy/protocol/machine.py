@@ -68,8 +68,7 @@ class Machine:
         self._blank_skipped = False
         self._chunks: ChunkReader | None = None
         self._remaining = 0
-        self._received = False
-        self._continued = False
+        self._received = self._continued = False
         self._body_limit = limits.body
         self._to_write = 0
 
@@ -160,8 +159,7 @@ class Machine:
 
     def _expect_body(self, head: RequestHead) -> None:
         self._body_limit = self._limits.body
-        self._received = False
-        self._continued = False
+        self._received = self._continued = False
         if head.chunked:
             self.reading = CHUNKS
             self._chunks = ChunkReader(self._limits)
@@ -202,8 +200,7 @@ class Machine:
         """The whole head, if the buffer has it and it is an ordinary one; else a line reader."""
         buffer = self._buffer
         self.reading = HEAD
-        self.head = None
-        self.writing = Writing.NOTHING
+        self.head, self.writing = None, Writing.NOTHING
         if buffer.first() == _TLS_HANDSHAKE:
             raise RemoteProtocolError(400, "this port speaks plain HTTP, not TLS")
         end = buffer.find(b"\r\n\r\n") + 4
@@ -263,6 +260,20 @@ class Machine:
         self.reading = DONE
         return self._buffer.take(size)
 
+    def left_to_receive(self, received: int = 0) -> int:
+        """Bytes of a counted content that the server may receive itself, after `received` of them.
+
+        0 if no length is known, if bytes are in the buffer, and once all has come: a whole request.
+        """
+        if self.reading is not LENGTH or self._buffer.data:
+            return 0
+        if received:
+            self._received = True
+            self._remaining -= received
+            if not self._remaining:
+                self.reading = DONE
+        return self._remaining
+
     def set_body_limit(self, limit: int | None) -> None:
         """Set the largest content of this one request, in bytes; None: the server's own limit.
 
@@ -276,13 +287,10 @@ class Machine:
     @property
     def continue_needed(self) -> bool:
         """Whether the client waits for `100 Continue` before its body (RFC 9110, 10.1.1)."""
-        return (
-            self.head is not None
-            and self.head.expect_continue
-            and self.writing is WAITING
-            and (self.reading is LENGTH or self.reading is CHUNKS)
-            and not (self._continued or self._received or len(self._buffer))
-        )
+        if self.head is None or not self.head.expect_continue or self.writing is not WAITING:
+            return False
+        begun = self._continued or self._received or len(self._buffer) > 0
+        return not begun and (self.reading is LENGTH or self.reading is CHUNKS)
 
     def send_continue(self) -> bytes:
         """The interim response, once; b"" when it is not needed or no longer needed."""
@@ -315,8 +323,7 @@ class Machine:
         self._buffer.clear()
         self.close_after_response()
         if for_good:
-            self.writing = ANSWERED
-            self.reading = CLOSED
+            self.writing, self.reading = ANSWERED, CLOSED
         return rest
 
     @property
@@ -334,25 +341,19 @@ class Machine:
         Content-Length and Connection are added where needed, and `extra`, encoded default
         lines (Server, Date), where the application has not sent its own.
         """
-        request = self.head
-        if (
-            self.reading is DONE
-            and self.writing is WAITING
-            and not self.must_close
-            and request is not None
-            and request.minor
-            and request.method != "HEAD"
-        ):
+        head = self.head
+        ordinary = head is not None and head.minor and head.method != "HEAD"
+        if ordinary and self.reading is DONE and self.writing is WAITING and not self.must_close:
             whole = ordinary_response(status, headers, body, extra, len(body))
             if whole is not None:
                 self.writing = ANSWERED
                 # IDLE means that the buffer is empty; bytes in the buffer come before new bytes.
                 self.reading = HEAD if self._buffer.data else IDLE
                 return whole
-        head = self._response_head(status, headers, extra, len(body))
+        lines = self._response_head(status, headers, extra, len(body))
         if self.writing is Writing.LENGTH:
-            return head + self.send_data(body) + self.end_response()
-        return head + self.end_response()
+            return lines + self.send_data(body) + self.end_response()
+        return lines + self.end_response()
 
     def head_before(self, status: str, headers: Fields, size: int, extra: bytes) -> bytes:
         """As `whole_response`, without the body; b"", and no change, if a decision is needed."""
@@ -392,8 +393,7 @@ class Machine:
     def _begin_response(
         self, code: int, length: int | None, size: int | None, options: list[str]
     ) -> None:
-        self.short = False
-        self.excess = 0
+        self.short, self.excess = False, 0
         if self.reading is ENDING:
             self.reading = DONE
         if self.reading is not DONE or "close" in options:

@@ -10,13 +10,16 @@ dispatches the request.
 from __future__ import annotations
 
 import logging
+import socket
 import time
+from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from io import BytesIO
 
 from carboy.gateway.interface import Gateway
 from carboy.protocol.errors import RemoteProtocolError
+from carboy.server import splice
 from carboy.server.closing import Closing
 from carboy.server.connection import BODY, IDLE, Connection
 from carboy.server.exchange import ServerExchange
@@ -25,6 +28,10 @@ from carboy.server.request_body import BodyStream, ReceivedBody
 from carboy.server.settings import Settings
 
 log = logging.getLogger("carboy.error")
+
+
+# Bytes that are received at a time of a body that is known to be large.
+PIECE = 256 * 1024
 
 
 class AfterHead(Enum):
@@ -51,6 +58,8 @@ class BodyReader:
             gateway, "answers_later", None
         )
         self._closing = closing
+        self._pipe = splice.Splice()
+        self.ready: deque[tuple[ServerExchange, bytes | None]] = deque()  # of the engine
 
     def begin(self, exchange: ServerExchange) -> AfterHead:
         """Check the limit and ask for the body, unless the application reads it itself."""
@@ -81,7 +90,7 @@ class BodyReader:
         if machine.continue_needed:
             connection.push(machine.send_continue())
         connection.exchange = exchange
-        connection.received = ReceivedBody(self._settings.spool_limit)
+        connection.received = ReceivedBody(self._settings.spool_limit, exchange.head.content_length)
         connection.enter(BODY, time.monotonic())
         return RECEIVE
 
@@ -98,6 +107,49 @@ class BodyReader:
         exchange.body = BodyStream(connection, rate, settings.read_size)
         exchange.body_size = exchange.head.content_length
         self._closing.watch(connection, 0)
+
+    def receive(self, connection: Connection) -> bytes | None:
+        """Receive more of a body, past the buffer of the machine if its length is known.
+
+        Returns what the machine has to see, or None if there is nothing for it: then the request
+        is in `ready` if its body is complete. Raises OSError as `recv` does.
+        """
+        machine, sock, received = connection.machine, connection.sock, connection.received
+        size = self._settings.read_size
+        left = machine.left_to_receive()
+        if not left or received is None:
+            return sock.recv(size)
+        splices = splice.available and received.in_file and type(sock) is socket.socket
+        if splices:
+            data, count = b"", self._pipe.fill(sock.fileno(), left)
+        else:
+            data = sock.recv(max(size, min(left, PIECE)))
+            count = len(data)
+        if not 0 < count <= left:
+            return data  # the end of the stream, or the next request too
+        try:
+            if splices:
+                self._take_from_pipe(connection, received, count)
+            else:
+                self.take(connection, data)
+            if not machine.left_to_receive(count):
+                self.ready.append((self.end(connection), None))
+        except RemoteProtocolError as error:
+            self._closing.refuse(connection, error, time.monotonic())
+        except Exception as error:
+            self._closing.fault(connection, error)
+        return None
+
+    def _take_from_pipe(self, connection: Connection, received: ReceivedBody, count: int) -> None:
+        connection.moved += count
+        try:
+            received.take_from(self._pipe, count)
+        except OSError as error:
+            raise _disk_full(error) from error
+
+    def close(self) -> None:
+        """Close the pipe, after the last turn."""
+        self._pipe.close()
 
     def take(self, connection: Connection, piece: bytes) -> None:
         """Keep a piece. Raises RemoteProtocolError 507 when the disk is full."""

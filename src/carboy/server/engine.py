@@ -163,6 +163,7 @@ class Engine:
         self._resumed = self.channels.resumed
         self._twin, self._read_ordinary, self._dispatch = turn.steps_of(self)
         self._ready, self._made = self.dispatcher.ready, self.dispatcher.made
+        self._body_reader.ready = self._ready
         self._left = (
             self._ready, self._deferred, self._for_leader, self._due, self._resumed, self._opened,
             self.pipes.queue, self.pipes.dirty,
@@ -258,6 +259,7 @@ class Engine:
         """After the last turn of any leader. `run` waits for this, since only a leader polls."""
         self.dispatcher.send_left()
         self.poller.close()
+        self._body_reader.close()
         self.runner.leaderless.set()
         self.runner.close_late()
 
@@ -367,7 +369,8 @@ class Engine:
             if connection.deferred:
                 self._closing.watch(connection, 0)  # received bytes come first
             else:
-                self._read(lead, connection, phase is BODY or not connection.is_silent())
+                read = self._body_reader.receive if phase is BODY else None
+                self._read(lead, connection, bool(read) or not connection.is_silent(), read)
         elif phase is WRITING:
             self._keep_alive.flush(connection, now)
         elif phase is STREAMING:
@@ -387,13 +390,15 @@ class Engine:
 
     # --- reading requests
 
-    def _read(self, lead: Lead, connection: Connection, partial: bool = False) -> None:
+    def _read(
+        self, lead: Lead, connection: Connection, partial: bool = False, read: turn.Reader = None
+    ) -> None:
         """The path of nearly every request: bytes in, and the response out.
 
-        `partial`: the beginning of the head has been read before.
+        `partial`: the beginning of the head has been read before. `read`: reads something else.
         """
         try:
-            read = self._read_ordinary
+            read = read or self._read_ordinary
             data = connection.sock.recv(self._read_size) if read is None else read(connection)
             if data is None:
                 return  # the request has been read

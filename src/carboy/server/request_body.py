@@ -9,27 +9,36 @@ from carboy.net.poller import READ
 from carboy.protocol.errors import RemoteProtocolError
 from carboy.protocol.events import Data, Signal
 from carboy.server.minimum_rate import MinimumRate
+from carboy.server.splice import Splice
 from carboy.spooled_body import SpooledBody
 
 if TYPE_CHECKING:
     from carboy.server.connection import Connection
 
 
+# A body that will not fit into memory goes to a file once this much has come: not before, so that
+# a client that only announces one does not cost a descriptor.
+EARLY = 16 * 1024
+
+
 class ReceivedBody:
-    """Collects a body in memory, and in a temporary file once it is larger than `limit`."""
+    """Collects a body in memory, and in a temporary file once it is larger than `limit`.
 
-    __slots__ = ("_file", "_limit", "size")
+    `announced`: its Content-Length, if it has one.
+    """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    __slots__ = ("_file", "_limit", "in_file", "size")
+
+    def __init__(self, limit: int, announced: int | None = None) -> None:
+        self._limit = min(limit, EARLY) if announced is not None and announced > limit else limit
         self._file: Any = io.BytesIO()
+        self.in_file = False
         self.size = 0
 
     def write(self, data: bytes) -> None:
         """Add a piece. Raises OSError when the disk takes no more."""
-        before = self.size
         self.size += len(data)
-        if before <= self._limit < self.size:
+        if self.size > self._limit and not self.in_file:
             self._spool()
         self._file.write(data)
 
@@ -38,12 +47,19 @@ class ReceivedBody:
 
         memory = self._file
         self._file = tempfile.TemporaryFile(prefix="carboy-")
+        self.in_file = True
         self._file.write(memory.getbuffer())
+
+    def take_from(self, channel: Splice, count: int) -> None:
+        """Move `count` bytes of the channel into the file. Raises OSError like `write`."""
+        self._file.flush()
+        channel.empty(self._file.raw, count)
+        self.size += count
 
     def finish(self) -> BinaryIO:
         """The whole body, at its start. Raises OSError when the disk takes no more."""
         file: BinaryIO = self._file
-        if self.size > self._limit:
+        if self.in_file:
             # Nothing is written from here on; `detach` writes what the buffer still has.
             self._file = file = SpooledBody(self._file.detach())
         file.seek(0)

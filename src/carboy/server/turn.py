@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 # Receives from a connection; None: the request that came has been read.
 Read = Callable[["Connection"], bytes | None]
+Reader = Read | None
 
 compiled: ModuleType | None = None  # read once a turn
 
 
-def steps_of(engine: Engine) -> tuple[ModuleType | None, Read | None, Callable[..., None]]:
+def steps_of(engine: Engine) -> tuple[ModuleType | None, Reader, Callable[..., None]]:
     """The module that `compiled` is now, and what the engine calls to read and to dispatch."""
     module, dispatcher = compiled, engine.dispatcher
     if module is None:

@@ -166,6 +166,10 @@ class Stream:
         """None: the content is in the socket of the stream."""
         return None
 
+    def left_to_receive(self, received: int = 0) -> int:
+        """0: the content comes in frames."""
+        return 0
+
     def set_body_limit(self, limit: int | None) -> None:
         """Set the largest content of this request, in bytes; None: the server's own limit."""
         self._body_limit = self._default_limit if limit is None else limit

@@ -35,7 +35,7 @@ class Unsupervised:
         self._reload = reload
 
     def counted(self, log: Access | None) -> Access | None:
-        """What takes the records of the engine, and passes them to `log`."""
+        """The function that takes the records of the engine, and passes them to `log`."""
         self._counting.begin(None, log)
         return self._counting.access
 

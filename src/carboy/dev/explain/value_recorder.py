@@ -43,6 +43,7 @@ READS = {"recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_i
 ARRIVED_AT = 128  # the place of tcpi_bytes_received in the struct tcp_info of Linux
 PATIENCE = 2000  # milliseconds to wait for bytes before a call of recv that waits itself
 BUDGET = 30.0  # seconds of processor time for searches
+SAMPLE = 16  # searches of which one is measured
 LINES = 2000  # of one call that are examined
 FILLS = {"readinto", "readinto1", "recv_into"}  # functions that fill a buffer
 MOST_EVENTS = 20_000
@@ -67,7 +68,8 @@ class ValueRecorder:
         self._clean: dict[int, str | bytes] = {}  # texts that hold none of the values
         self._port = port
         self._folder = folder
-        self._spent = 0
+        self._spent = 0  # nanoseconds of processor time, estimated
+        self._searches = 0
         self._active = False  # bytes have arrived
         self._failed = False  # an exception of the recorder's own ended the recording
         self._received: list[dict[str, Any]] = []
@@ -136,7 +138,7 @@ class ValueRecorder:
         return isinstance(own, tuple) and own[1] == self._port
 
     def _receive(self, frame: FrameType, name: str, size: int) -> None:
-        began, used = clock(), thread_time_ns()
+        began, used = self._begin_search()
         where = value_frames.where(frame, frame.f_lineno)
         self._received.append({"at": began, "call": f"socket.{name}", "size": size, **where})
         if not self._active:
@@ -183,7 +185,7 @@ class ValueRecorder:
     def _enter(self, frame: FrameType, event: str, arg: Any) -> Trace:
         if not self._active or not value_frames.is_traced(frame) or self._is_over():
             return None
-        began, used = clock(), thread_time_ns()
+        began, used = self._begin_search()
         holder = self._new_holder(frame)
         code = frame.f_code
         count = code.co_argcount + code.co_kwonlyargcount
@@ -209,7 +211,7 @@ class ValueRecorder:
         holder = self._open.get(id(frame))
         if holder is None or not self._active:
             return None
-        began, used = clock(), thread_time_ns()
+        began, used = self._begin_search()
         holder.count += 1
         if holder.count <= LINES and not self._is_over():
             self._after_line(frame, holder)
@@ -323,12 +325,20 @@ class ValueRecorder:
             self._own.append(holder)
         return holder
 
+    def _begin_search(self) -> tuple[int, int]:
+        """The time, and the processor time of this thread if the search is one of the measured."""
+        self._searches += 1
+        return clock(), 0 if self._searches % SAMPLE else thread_time_ns()
+
     def _spend(self, began: int, used: int) -> None:
         """Count the time of a search.
 
         The budget is in processor time, so that a busy machine does not end the search earlier.
+        To read it is a system call, which takes longer than most searches, so one in SAMPLE is
+        measured.
         """
-        self._spent += thread_time_ns() - used
+        if used:
+            self._spent += SAMPLE * (thread_time_ns() - used)
         self.on_spent(clock() - began)
 
     def _is_over(self) -> bool:

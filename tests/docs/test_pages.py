@@ -5,10 +5,12 @@ from __future__ import annotations
 import pkgutil
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from carboy.cli.main import make_group
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -43,8 +45,7 @@ def test_every_link_leads_to_a_file_and_heading(page: Path) -> None:
 
 def options(command: str) -> set[str]:
     """The options in the help of a command, without the negative of a pair."""
-    carboy = [sys.executable, "-m", "carboy", command, "--help"]
-    text = subprocess.run(carboy, check=True, capture_output=True, text=True).stdout
+    text = CliRunner().invoke(make_group(), [command, "--help"], catch_exceptions=False).output
     names = re.findall(r"^ +(?:-\w, )?(--[\w-]+)(?:, (--[\w-]+))?", text, re.MULTILINE)
     return {name for pair in names for name in pair if name}
 

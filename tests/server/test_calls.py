@@ -54,7 +54,7 @@ BUDGETS = {
     "hello with trusted hosts": (lambda: hello(TRUSTED_HOSTS=["localhost"]), "/", ONE, 16),
     "one hook before and one after": (hooked, "/", ONE, 25),
     "behind ProxyFix, with a log and fields that change": (behind_a_proxy, "/", VARYING, 50),
-    "not found": (hello, "/missing", ONE, 40),
+    "not found": (hello, "/missing", ONE, 28),
     "a session is written": (with_a_session, "/write", ONE, 150),
 }
 

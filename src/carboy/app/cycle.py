@@ -27,7 +27,7 @@ from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from carboy.app import signals, static_lane
+from carboy.app import no_route, signals, static_lane
 from carboy.app.active import Suspended, _cv
 from carboy.app.async_body import may_answer_later
 from carboy.app.context import RequestContext, _cv_app, _cv_request, release
@@ -139,6 +139,10 @@ def handle(
             made = static_lane.answer(app, plan, exchange, static)
             if made is not None:
                 return made
+        elif match is not None and match.__class__ is not tuple and preserve is None:
+            made = no_route.answer(app, plan, match, exchange.head.method, exchange)
+            if made is not None:
+                return made
         ctx = _new_context(RequestContext)
         ctx.app = app
         # Set here, because Python finds a default of the class much more slowly.
@@ -184,6 +188,11 @@ def wsgi(
             exchange = environ.get("carboy.exchange")
             if exchange is not None:
                 exchange.match = ctx.match or ctx.search  # for the route of its record
+            if ctx.search is not None and "werkzeug.debug.preserve_context" not in environ:
+                made = no_route.answer(app, plan, ctx.search, method, environ)
+                if made is not None:
+                    start_response(made[0], made[1])
+                    return [made[2]]
         if ctx.match is None and ctx.search is None:
             ctx.make_adapter()
     preserve = environ.get("werkzeug.debug.preserve_context")
@@ -418,7 +427,7 @@ def answer_of(app: Application, plan: Plan, ctx: RequestContext, rv: Any) -> Any
         body = f"{provider.dumps_compact(value, config['DEBUG'])}\n".encode()
         content_type = ("Content-Type", provider.mimetype)
     elif plan.error_pages and is_own_page(rv):
-        return page_of(plan, ctx, rv)
+        return page_of(plan, ctx.method, rv)
     else:
         return rv if rv.__class__ is app.response_class else make_response(app, rv)
     size = len(body)

@@ -85,6 +85,8 @@ WATCHED = frozenset(
 URL_FACTS = ("host", "host_header")  # what the check of TRUSTED_HOSTS reads
 MADE_BY = ("__init__", "__new__", "close", "environ", "from_exchange")
 NAMED_BY = ("blueprint", "blueprints", "endpoint")
+# What the cycle sets on a request that no rule matches, and what it reads.
+ROUTED_BY = ("__setattr__", "routing_exception", "url_rule", "view_args")
 SESSION_KEPT = ("is_null_session", "make_null_session", "open_session", "save_session")
 NO_HOST = "no host"  # the dispatch key of requests for a host that is not served
 NO_RULE = "no rule"  # the dispatch key of requests that no rule matches
@@ -248,6 +250,14 @@ class Plan(Steps):
             or self.early_session
             or self.keyless_sessions
         ) and (self.from_wire and self.matches_early and bool(self.plain_types))
+        # The same for handlers as well, for a request without a rule (see no_route).
+        self.stock_errors = (self.stock_cycle and self.error_pages and self.plain_errors) and not (
+            self._find_error_handler
+            or self.handle_http_exception
+            or self.handle_user_exception
+            or self.raise_routing_exception
+            or self.trap_http_exception
+        )
         self.static: dict[Any, Any] = {}  # answers with static files
         # Filled by requests: how views and hooks are called, by endpoint and by name.
         self.views: dict[str, tuple[Any, Callable[..., Any]]] = {}
@@ -263,6 +273,7 @@ class Plan(Steps):
         # A request class with its own constructor gets an environ.
         self.from_wire = stock and _same(kind, Request, MADE_BY)
         self.own_names = not _same(kind, Request, NAMED_BY)
+        self.plain_errors = not self.own_names and _same(kind, Request, ROUTED_BY)
         self.matches_early = (
             stock
             and match

@@ -15,11 +15,12 @@ from carboy.http.status import status_text
 from carboy.routing import RequestRedirect
 
 if TYPE_CHECKING:
-    from carboy.app.context import RequestContext
     from carboy.app.interface import Application
     from carboy.app.plan import Plan
     from carboy.app.wrappers import Response
-    from carboy.gateway.interface import Answer
+
+    # An Answer whose body is complete.
+    WholeAnswer = tuple[str, list[tuple[str, str]], bytes, None]
 
 
 def make_response(app: Application, rv: Any) -> Response:
@@ -111,7 +112,7 @@ def _not_a_response(rv: Any) -> str:
     )
 
 
-def page_of(plan: Plan, ctx: RequestContext, error: HTTPException) -> Answer:
+def page_of(plan: Plan, method: str | None, error: HTTPException) -> WholeAnswer:
     """The answer to an HTTP error without a handler."""
     kind, text = type(error), error.description
     known = plan.pages.get(kind)
@@ -123,4 +124,4 @@ def page_of(plan: Plan, ctx: RequestContext, error: HTTPException) -> Answer:
         if text is kind.description and kind.get_body is HTTPException.get_body:
             plan.pages[kind] = (text, body)
     fields = [*error.get_headers(), ("Content-Length", str(len(body)))]
-    return status_text(error.code or 0), fields, b"" if ctx.method == "HEAD" else body, None
+    return status_text(error.code or 0), fields, b"" if method == "HEAD" else body, None

@@ -332,7 +332,8 @@ class Request:
         try:
             kind = message["type"]
             if kind == "http.response.body":
-                await self._send_body(message)
+                if not (self._here and self._answer_here(message)):
+                    await self._send_body(message)
             elif kind == "http.response.start":
                 self._start(message)
             elif kind == "http.response.pathsend":
@@ -368,6 +369,24 @@ class Request:
             channel.file(*self._response, file)
         self._begun = True
         self._wake()
+
+    def _answer_here(self, message: Message) -> bool:
+        """Answer with a whole body in the first step; False if it is not whole, or takes long."""
+        response, body = self._response, message.get("body", b"")
+        if (
+            response is None
+            or self._begun
+            or self._trailers is not None
+            or body.__class__ is not bytes
+            or len(body) > LARGE
+            or message.get("more_body", False)
+        ):
+            return False
+        self.exchange.answer(*response, body)
+        self._answered = self._begun = True
+        if self._waiting:
+            self._wake()  # what waits in `receive` gets http.disconnect
+        return True
 
     async def _send_body(self, message: Message) -> None:
         response = self._response

@@ -48,14 +48,15 @@ def http_scope(exchange: Any, state: dict[str, Any] | None) -> dict[str, Any]:
     """The scope of one request; each may be changed by the application."""
     head: RequestHead = exchange.head
     scheme = exchange.scheme
+    names = RequestNames()
+    names.exchange = ref(exchange)
     none: dict[str, Any] = {}  # they have no properties
     extensions: dict[str, dict[str, Any]] = {
         "http.response.early_hint": none,
         "http.response.pathsend": none,
         "http.response.trailers": none,
+        NAMES: names,
     }
-    extensions[NAMES] = names = RequestNames()
-    names.exchange = ref(exchange)
     if HAS_SENDFILE:
         extensions["http.response.zerocopysend"] = none
     if scheme == "https":

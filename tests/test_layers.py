@@ -478,7 +478,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "typing", "packages", "config", "signals", "active", "loop", "pump", "async_body",
         "early_hints", "json.provider", "json", "json.tag", "wrappers", "time_limits",
         "secure_cookies", "session_signing", "sessions", "interface", "context", "globals",
-        "automatic_hints", "helpers", "logging", "views", "urls", "plan",
+        "automatic_hints", "quick_urls", "helpers", "logging", "views", "urls", "plan",
         "template_code", "template_runtime", "template_strings", "template_files",
         "templating", "after_response", "intervals", "timetable",
         "errors", "returns", "sending", "static_lane", "no_route", "cycle", "stepwise",

@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import update_wrapper
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
-from carboy.app import signals
+from carboy.app import quick_urls, signals
 from carboy.app.context import _cv_app, _cv_request
 from carboy.app.globals import current_app, request, session
 from carboy.app.packages import get_root_path
@@ -112,6 +112,10 @@ def url_for(
     **values: Any,
 ) -> str:
     """The URL of an endpoint; see the application's method of this name."""
+    if _anchor is None and _method is None and _scheme is None and not _external:
+        path = quick_urls.path_here(endpoint, values)
+        if path is not None:
+            return path
     return current_app.url_for(
         endpoint,
         _anchor=_anchor,

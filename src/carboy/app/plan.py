@@ -20,7 +20,7 @@ from operator import attrgetter, itemgetter
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from carboy.app import urls
+from carboy.app import quick_urls, urls
 from carboy.app.context import AppContext, RequestContext
 from carboy.app.json.provider import DefaultJSONProvider
 from carboy.app.sessions import SecureCookieSession, SecureCookieSessionInterface
@@ -129,7 +129,7 @@ stock_methods: set[Any] = set()
 def keep_originals(kind: type[Any]) -> None:
     """Keep the attributes of the classes before anything can patch them."""
     stock_methods.update((kind.get_send_file_max_age, kind.send_static_file))
-    urls.stock_url_for, urls.stock_defaults = kind.url_for, kind.inject_url_defaults
+    quick_urls.stock_url_for, quick_urls.stock_defaults = kind.url_for, kind.inject_url_defaults
     _originals["steps"] = dict(zip((*ENTRY, *STEPS), _steps_of(kind), strict=True))
     _originals["classes"] = _classes()
     _originals["map"] = _map_of(Map)
@@ -239,25 +239,7 @@ class Plan(Steps):
         self.own_teardown = self.do_teardown_request or self.do_teardown_appcontext
         self._examine_requests(app, requests, match)
         self._examine_responses(app, responses, errors, json)
-        # Whether nothing but hooks and receivers can take part in a request (see static_lane).
-        self.stock_cycle = not (
-            self.own_responses
-            or self.full_push
-            or self.full_dispatch_request
-            or self.dispatch_request
-            or self.preprocess_request
-            or self.own_teardown
-            or self.early_session
-            or self.keyless_sessions
-        ) and (self.from_wire and self.matches_early and bool(self.plain_types))
-        # The same for handlers as well, for a request without a rule (see no_route).
-        self.stock_errors = (self.stock_cycle and self.error_pages and self.plain_errors) and not (
-            self._find_error_handler
-            or self.handle_http_exception
-            or self.handle_user_exception
-            or self.raise_routing_exception
-            or self.trap_http_exception
-        )
+        self._examine_cycle()
         self.static: dict[Any, Any] = {}  # answers with static files
         # Filled by requests: how views and hooks are called, by endpoint and by name.
         self.views: dict[str, tuple[Any, Callable[..., Any]]] = {}
@@ -303,6 +285,28 @@ class Plan(Steps):
         plain_types = {str, bytes} if own_json else {str, bytes, dict, list}
         self.plain_types = frozenset(plain_types if plain else ())
         self.error_pages = plain and errors
+
+    def _examine_cycle(self) -> None:
+        """Which parts of the application can take part in a request at all."""
+        # Whether nothing but hooks and receivers can take part in a request (see static_lane).
+        self.stock_cycle = not (
+            self.own_responses
+            or self.full_push
+            or self.full_dispatch_request
+            or self.dispatch_request
+            or self.preprocess_request
+            or self.own_teardown
+            or self.early_session
+            or self.keyless_sessions
+        ) and (self.from_wire and self.matches_early and bool(self.plain_types))
+        # The same for handlers as well, for a request without a rule (see no_route).
+        self.stock_errors = (self.stock_cycle and self.error_pages and self.plain_errors) and not (
+            self._find_error_handler
+            or self.handle_http_exception
+            or self.handle_user_exception
+            or self.raise_routing_exception
+            or self.trap_http_exception
+        )
 
     def forget_hosts(self) -> None:
         """Forget the hosts, because TRUSTED_HOSTS has changed."""

@@ -16,7 +16,7 @@ from jinja2.runtime import Macro
 from jinja2.utils import internalcode
 from markupsafe import Markup, escape
 
-from carboy.app import urls
+from carboy.app import quick_urls
 
 # The function in C; another version of MarkupSafe may not have it.
 _escape_str: Callable[[str], str] = getattr(markupsafe, "_escape_inner", escape)
@@ -79,11 +79,11 @@ def link(
     """`context.call(function, endpoint, **values, **hidden)`, usually with `app.url_for`."""
     if (
         type(function) is MethodType
-        and function.__func__ is urls.stock_url_for
+        and function.__func__ is quick_urls.stock_url_for
         and type(context) is Context
     ):
         app: Any = function.__self__
-        path = urls.quick_path(app, endpoint, values)
+        path = quick_urls.path(app, endpoint, values)
         if path is not None:
             return path
     return context.call(function, endpoint, **values, **hidden)

@@ -7,22 +7,23 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from carboy.app.active import _cv
-from carboy.app.context import RequestContext, _cv_app, _cv_request
+from carboy.app import quick_urls
+from carboy.app.context import _cv_app, _cv_request
 from carboy.app.time_limits import declare_for_rule
 from carboy.app.wrappers import _split_blueprint_path
 from carboy.http.request import exchange as wire
 from carboy.http.request.url import get_host
 from carboy.http.urls import FRAGMENT_SAFE
-from carboy.routing import BuildError, MapAdapter
+from carboy.routing import BuildError
 
 if TYPE_CHECKING:
     from types import CodeType
 
     from carboy.app import typing as ft
-    from carboy.app.context import AppContext
+    from carboy.app.context import AppContext, RequestContext
     from carboy.app.interface import Application
     from carboy.app.wrappers import Request
+    from carboy.routing import MapAdapter
 
 
 def endpoint_from_view_func(view_func: Callable[..., Any] | None) -> str:
@@ -165,7 +166,7 @@ def build(
 ) -> str:
     """`app.url_for`."""
     if anchor is None and method is None and scheme is None and not external:
-        path = quick_path(app, endpoint, values)
+        path = quick_urls.path(app, endpoint, values)
         if path is not None:
             return path
     request_ctx: RequestContext | None = _cv_request.get(None)
@@ -201,37 +202,6 @@ def build(
     if anchor is not None:
         url = f"{url}#{quote(anchor, safe=FRAGMENT_SAFE)}"
     return url
-
-
-# The methods `url_for` and `inject_url_defaults`, before anything patches the class.
-stock_url_for: Any = None
-stock_defaults: Any = None
-_stock_build = MapAdapter.build
-
-
-def quick_path(app: Application, endpoint: str, values: dict[str, Any]) -> str | None:
-    """The path that `build` makes without options; None where that takes more than the rule."""
-    try:
-        request_ctx = _cv.get().request_ctx
-        adapter = request_ctx._adapter
-        rules = adapter.map
-        fill = rules._fast_builds[endpoint]
-        if (
-            endpoint[0] == "."
-            or type(request_ctx) is not RequestContext
-            or type(adapter) is not MapAdapter
-            or MapAdapter.build is not _stock_build
-            or adapter.script_name != "/"
-            or adapter.subdomain != rules.default_subdomain
-            or app.url_default_functions
-            or app.inject_url_defaults.__func__ is not stock_defaults  # type: ignore[attr-defined]
-            or fill is None
-        ):
-            return None
-    except (AttributeError, LookupError, TypeError):
-        return None  # no request, an adapter that has to be made, an endpoint not used before, …
-    path: str | None = fill(values, True)
-    return path
 
 
 def inject_defaults(app: Application, endpoint: str, values: dict[str, Any]) -> None:

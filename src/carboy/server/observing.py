@@ -27,7 +27,11 @@ class Observing:
         LOGS,
     )
     request_id_response: bool = setting(
-        False, "yes or no", "Id of the request in the header of that name of each response.", LOGS
+        False,
+        "yes or no",
+        "Id of the request in a header of each response, which has the name of"
+        " --request-id-header.",
+        LOGS,
     )
 
     access_log_sample: float = setting(

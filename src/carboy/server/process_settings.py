@@ -21,7 +21,7 @@ class ProcessSettings:
     group: str = setting(
         "",
         "group",
-        "Group that the server has then, by name or number.",
+        "Group of the server once it listens, by name or number.",
         PROCESS,
         shown="that of the user",
     )

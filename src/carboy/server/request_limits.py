@@ -22,8 +22,8 @@ class RequestLimits:
     adaptive_limit: bool = setting(
         False,
         "yes or no",
-        "Refuse requests with 503 when more of them at a time only make all of them slower, per"
-        " worker.",
+        "Limit of the requests that run at a time, per worker, which follows their durations;"
+        " further requests get 503.",
         THREADS,
     )
     adaptive_exempt: tuple[str, ...] = setting(

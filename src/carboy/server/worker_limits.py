@@ -47,7 +47,8 @@ class WorkerLimits:
         0.0,
         "seconds",
         "Time for which a single worker tries new code at a reload. If it has more errors than the"
-        " others, the reload is rolled back. 0: no such time.",
+        " others, the reload is rolled back. 0: all workers are"
+        " replaced at once.",
         WORKERS,
     )
 

@@ -49,22 +49,30 @@ class Http2Limits:
         200,
         "streams",
         "Maximum number of HTTP/2 requests that a client cancels, or that break a rule, in ten"
-        " seconds.",
+        " seconds of one connection.",
     )
-    pings: int = _limit(100, "frames", "Maximum number of PING frames in ten seconds.")
-    settings: int = _limit(50, "frames", "Maximum number of SETTINGS frames in ten seconds.")
+    pings: int = _limit(
+        100, "frames", "Maximum number of PING frames on an HTTP/2 connection in ten seconds."
+    )
+    settings: int = _limit(
+        50, "frames", "Maximum number of SETTINGS frames on an HTTP/2 connection in ten seconds."
+    )
     priorities: int = _limit(
         1000,
         "frames",
-        "Maximum number of PRIORITY, PRIORITY_UPDATE and unknown frames in ten seconds.",
+        "Maximum number of PRIORITY, PRIORITY_UPDATE and unknown frames on an HTTP/2 connection in"
+        " ten seconds.",
     )
     empty_frames: int = _limit(
-        100, "frames", "Maximum number of frames without content in ten seconds."
+        100,
+        "frames",
+        "Maximum number of frames without content on an HTTP/2 connection in ten seconds.",
     )
     tiny_updates: int = _limit(
         1000,
         "frames",
-        "Maximum number of WINDOW_UPDATE frames of less than 256 bytes in ten seconds.",
+        "Maximum number of WINDOW_UPDATE frames of less than 256 bytes on an HTTP/2 connection in"
+        " ten seconds.",
     )
 
 

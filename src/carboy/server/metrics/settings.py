@@ -42,7 +42,7 @@ class MetricsSettings:
 
     statsd: str = setting(
         "", "HOST:PORT", "Server to which counts and durations are sent in the format of statsd, by"
-        " UDP.", METRICS,
+        " UDP.", METRICS, shown="none",
     )  # fmt: skip
     statsd_prefix: str = setting(
         "carboy.", "text", "Beginning of the names that are sent to --statsd.", METRICS

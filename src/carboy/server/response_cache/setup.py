@@ -17,7 +17,7 @@ class ResponseCache:
     cache: int = setting(
         0,
         "bytes",
-        "Maximum memory for responses that are used again as their Cache-Control allows, per"
+        "Maximum memory for responses that are reused as their Cache-Control allows, per"
         " worker. 0: none is kept.",
         CACHE,
     )

@@ -14,14 +14,14 @@ from __future__ import annotations
 import gc
 import linecache
 import os
-import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from carboy.server.admin.call import Answer, Ask, Call, CannotAnswer, Refused, Reply, Steps
+from carboy.server.admin.call import Answer, Ask, Call, Refused, Reply, Steps
+from carboy.server.admin.exclusive import Exclusive
 from carboy.server.admin.frames import is_own_file
 from carboy.server.admin.operations import Operations
 from carboy.server.admin.stacks import asked_workers
@@ -34,7 +34,6 @@ LINES = 30  # that are shown
 FRAMES = 10  # of each allocation, in which the line of the application is looked for
 LOOK = 0.1  # seconds between two looks at whether the client has gone
 RUNS_ALREADY = "A trace runs already. Wait until it has ended."
-STOPS = "The worker stops."
 OURS = (tracemalloc.__file__, __file__)
 
 
@@ -73,24 +72,12 @@ class Traces:
     """The answers of a worker to the question `trace`."""
 
     def __init__(self, engine: Engine, cancelled: Callable[[int], bool]) -> None:
-        self._engine = engine
-        self._cancelled = cancelled  # whether the client of the question with this number has gone
-        self._one = threading.Lock()  # held while a trace is taken
+        self._exclusive = Exclusive(engine, cancelled, RUNS_ALREADY)
 
     def answer(self, message: Message) -> dict[str, Any]:
         """Trace, on the thread that calls this."""
-        if not self._one.acquire(blocking=False):
-            raise CannotAnswer(RUNS_ALREADY)
-        try:
-            return traced(message["seconds"], lambda: self._over(message["id"]))
-        finally:
-            self._one.release()
-
-    def _over(self, number: int) -> str:
-        """Why the trace is to end now; "" if it is not."""
-        if self._cancelled(number):
-            return "The client has gone."
-        return STOPS if self._engine.stopping.asked is not None else ""
+        with self._exclusive.turn(message["id"]) as over:
+            return traced(message["seconds"], over)
 
 
 def traced(seconds: float, over: Callable[[], str]) -> dict[str, Any]:

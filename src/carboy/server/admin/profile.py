@@ -11,12 +11,12 @@ GET /stacks.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
-from carboy.server.admin.call import Answer, Ask, Call, CannotAnswer, Refused, Reply, Steps
+from carboy.server.admin.call import Answer, Ask, Call, Refused, Reply, Steps
 from carboy.server.admin.call_tree import CallTree
+from carboy.server.admin.exclusive import Exclusive
 from carboy.server.admin.operations import Operations
 from carboy.server.admin.sampling import WHOLE, sample
 from carboy.server.admin.stacks import asked_workers, written_stacks
@@ -26,7 +26,6 @@ from carboy.server.processes.messages import Message
 SECONDS, LONGEST = 10.0, 600.0
 RATE, LARGEST_RATE = 100.0, 1000.0
 RUNS_ALREADY = "A profile runs already. Wait until it has ended."
-STOPS = "The worker stops."
 
 
 def profile(call: Call, operations: Operations) -> Steps:
@@ -61,27 +60,11 @@ class Profiles:
     """The answers of a worker to the question `profile`."""
 
     def __init__(self, engine: Engine, cancelled: Callable[[int], bool]) -> None:
-        self._engine = engine
-        self._cancelled = cancelled  # whether the client of the question with this number has gone
-        self._one = threading.Lock()  # held while a profile is taken
+        self._exclusive = Exclusive(engine, cancelled, RUNS_ALREADY)
 
     def answer(self, message: Message) -> dict[str, Any]:
         """Take the samples, on the thread that calls this."""
-        if not self._one.acquire(blocking=False):
-            raise CannotAnswer(RUNS_ALREADY)
-        try:
+        with self._exclusive.turn(message["id"]) as over:
             tree = CallTree()
-            number = message["id"]
-            facts = sample(
-                tree, message["seconds"], message["rate"], message["whole"],
-                lambda: self._over(number),
-            )  # fmt: skip
+            facts = sample(tree, message["seconds"], message["rate"], message["whole"], over)
             return {**facts, **tree.answer()}
-        finally:
-            self._one.release()
-
-    def _over(self, number: int) -> str:
-        """Why the profile is to end now; "" if it is not."""
-        if self._cancelled(number):
-            return "The client has gone."
-        return STOPS if self._engine.stopping.asked is not None else ""

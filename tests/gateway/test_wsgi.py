@@ -9,7 +9,7 @@ from wsgiref.validate import validator
 import pytest
 
 from carboy.file_wrapper import FileWrapper
-from carboy.gateway import WsgiGateway, environ_of, for_application
+from carboy.gateway import WsgiGateway, environ_of, for_application, wsgi
 from carboy.gateway.wsgi import decode_path, field_variables
 from carboy.protocol.events import RequestHead
 from live_engine import GET, eventually, hello, served
@@ -524,3 +524,14 @@ def test_many_header_names_do_not_fill_the_memory() -> None:
         assert (found[f"HTTP_X_{number}"], found["HTTP_X_" + "Y" * 100]) == ("a", "b")
     assert len(module._names) <= module._NAMES_SIZE
     assert max(map(len, module._names)) <= module._NAME_SIZE
+
+
+def test_changed_fields_replace_those_of_an_environ() -> None:
+    environ = {"HTTP_REFERER": "a", "HTTP_X_Y": "b", "REQUEST_METHOD": "GET"}
+    assert wsgi.replace_fields(environ, [("Referer", "a", "c"), ("x-y", "b", "")])
+    assert environ == {"HTTP_REFERER": "c", "HTTP_X_Y": "", "REQUEST_METHOD": "GET"}
+
+
+def test_a_field_that_came_twice_is_not_replaced() -> None:
+    environ = {"HTTP_COOKIE": "a=b; c=d"}
+    assert not wsgi.replace_fields(environ, [("Cookie", "a=b", "e=f")])

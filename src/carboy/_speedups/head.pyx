@@ -263,8 +263,8 @@ def prepare(ordinary_class, forwarded_class):
     forwarded = forwarded_class
 
 
-def quick_head(bytes data not None, limits):
-    """The head if `data` is one complete head of the usual shape, else None."""
+def quick_head(bytes data not None, limits, last=None):
+    """The head if `data` is one complete head of the usual shape, else None. `last` is not used."""
     cdef Found found
     cdef const byte* p = <const byte*>PyBytes_AS_STRING(data)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(data)

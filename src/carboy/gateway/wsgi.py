@@ -113,6 +113,20 @@ def add_fields(
     return True
 
 
+def replace_fields(environ: dict[str, Any], changes: list[tuple[str, str, str]]) -> bool:
+    """Put other values of fields into `environ`; each change has a name, the old and a new value.
+
+    False if `environ` has to be made anew: a field may have come twice, so that its variable has
+    both values.
+    """
+    for name, old, value in changes:
+        key = _names.get(name) or _variable(name)
+        if environ.get(key) != old:
+            return False
+        environ[key] = value
+    return True
+
+
 def _variable(name: str) -> str:
     upper = name.upper()
     key = _SPECIAL.get(upper) or "HTTP_" + upper.replace("-", "_")

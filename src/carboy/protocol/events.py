@@ -17,6 +17,9 @@ _field_lines = re.compile(r"([^:]++):[ \t]*+([^\r]*+)\r\n").findall
 _raw_lines = re.compile(rb"([^:]++):[ \t]*+([^\r]*+)\r\n").findall
 
 Fields = list[tuple[str, str]]
+# The tail of another head, and the name, the value there and the value here of each field that
+# differs.
+Changes = tuple[bytes, list[tuple[str, str, str]]]
 # By the minor version of a head. HTTP/2 has none, and its requests have the number HTTP_2.
 VERSIONS = ("HTTP/1.0", "HTTP/1.1", "HTTP/2.0")
 HTTP_2 = 2
@@ -48,6 +51,9 @@ class RequestHead:
     found: dict[str, Any] | None = None
     _block: bytes | None = None
     _fields: Fields | None = None
+    # The lines of `tail`, and how they differ from those of the head before (protocol/head.py).
+    lines: list[bytes] | None = None
+    changes: Changes | None = None
 
     def __init__(
         self,

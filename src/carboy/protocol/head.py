@@ -91,7 +91,7 @@ _host = re.compile(HOST.encode()).fullmatch
 _FRAMING = frozenset(
     (b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade")
 )
-_COUNTED = _FRAMING | {b"content-type"}  # whose lines are looked at, or at least counted
+COUNTED = _FRAMING | {b"content-type"}  # whose lines are looked at, or at least counted
 
 
 def _bad(message: str, status: int = 400) -> RemoteProtocolError:
@@ -175,6 +175,17 @@ def similar_head(data: bytes, last: RequestHead) -> RequestHead | None:
     head.minor = last.minor
     head.keep_alive = last.keep_alive
     return head
+
+
+def has_start(head: RequestHead, start: bytes) -> bool:
+    """Whether `start` is a valid method and target, which are set; as in `similar_head`."""
+    known = _starts.get(start)
+    if known is None:
+        return _read_start(head, start)
+    head.method, path = known
+    head.target = head.path = path
+    head.query = ""
+    return True
 
 
 def _read_start(head: RequestHead, start: bytes) -> bool:
@@ -404,7 +415,7 @@ class HeadReader:
         if b"_" in name and not self._limits.underscore_fields:
             # Counted as nothing but a line: in an environ it would shadow the name with "-".
             line = b""
-        elif name in _COUNTED:
+        elif name in COUNTED:
             self._fields.setdefault(name, []).append(value)
         self._lines.append(line)
 

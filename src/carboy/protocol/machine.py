@@ -89,7 +89,7 @@ class Machine:
                     if rest and last is not None and last.tail and whole.endswith(last.tail):
                         head = readers.similar_head(whole, last)
                     if head is None:
-                        head = readers.quick_head(whole, self._limits)
+                        head = readers.quick_head(whole, self._limits, last)
             if head is not None:
                 # The same as _accept, without its call; no such head is chunked.
                 self.head = head

@@ -1,4 +1,4 @@
-"""The readers of whole heads that run: those of head.py, or their compiled twins."""
+"""The readers of whole heads that run: those in Python, or their compiled twins."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from types import ModuleType
 from carboy.speedups import speedups
 
 from . import head
+from .changed_head import whole_head
 from .events import ForwardedHead, RequestHead
 
-quick_head = head.quick_head
+quick_head = whole_head
 similar_head = head.similar_head
 
 
@@ -17,8 +18,9 @@ def _choose(compiled: ModuleType | None) -> None:
     global quick_head, similar_head
     if compiled is not None:
         compiled.prepare(RequestHead, ForwardedHead)
-    twins = compiled or head
-    quick_head, similar_head = twins.quick_head, twins.similar_head
+        quick_head, similar_head = compiled.quick_head, compiled.similar_head
+    else:
+        quick_head, similar_head = whole_head, head.similar_head
 
 
 speedups.twins("head", _choose)

@@ -17,6 +17,7 @@ from carboy.gateway.wsgi import (
     body_variables,
     connection_variables,
     mount_variables,
+    replace_fields,
     request_variables,
 )
 from carboy.protocol.events import ForwardedHead, RequestHead
@@ -236,6 +237,15 @@ class ServerExchange:
         """The next template, which begins with the part of `known` that is still true."""
         usual = self.forwarded_client is None and self.forwarded_scheme is None
         first = known[2] if known is not None and usual else None
+        changes = self.head.changes
+        if (
+            changes is not None
+            and known is not None
+            and first is not None
+            and known[0] is changes[0]
+            and replace_fields(known[1], changes[1])
+        ):
+            return self.head.tail, known[1], first
         if first is None:
             first = self._of_connection()
         template = first.copy()

@@ -51,6 +51,42 @@ def test_importing_the_packages_loads_none_of_their_modules() -> None:
     assert done.stdout.split() == sorted([*PACKAGES, "carboy.lazy"])
 
 
+APPLICATION = """
+import sys
+from carboy import Flask, abort, redirect, request, session, url_for
+app = Flask("hello")
+app.add_url_rule("/", "hello", lambda: "Hello")
+environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_HOST": "a", "wsgi.url_scheme": "http"}
+assert b"".join(app(environ, lambda *args: None)) == b"Hello"
+"""
+SERVED = "import carboy.cli.run, carboy.server.serve"
+# Each takes longer to load than all of the modules that answer a request with text.
+UNUSED_BY_SERVERS = {
+    "asyncio", "blinker", "concurrent", "cryptography", "email", "html", "http.client",
+    "http.server", "itsdangerous", "jinja2", "multiprocessing", "sqlite3", "ssl", "unittest",
+    "urllib.request", "uvloop", "watchfiles", "websockets", "xml",
+}  # fmt: skip
+UNUSED_BY_APPLICATIONS = UNUSED_BY_SERVERS | {
+    "click", "ctypes", "dataclasses", "decimal", "difflib", "hashlib", "hmac", "inspect", "logging",
+    "random", "shutil", "socket", "subprocess", "tempfile", "tomllib", "traceback", "uuid",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "unused"),
+    [(APPLICATION, UNUSED_BY_APPLICATIONS), (APPLICATION + SERVED, UNUSED_BY_SERVERS)],
+    ids=["application", "server"],
+)
+def test_a_small_application_loads_little(code: str, unused: set[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nprint(*sys.modules)"],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert not unused & set(done.stdout.split())
+
+
 def test_a_type_checker_knows_the_names(tmp_path: Path) -> None:
     (tmp_path / "user.py").write_text(USER)
     mypy = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", str(CACHE)]

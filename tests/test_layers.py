@@ -83,6 +83,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.dates",
         "carboy.file_wrapper",
         "carboy.lazy",
+        "carboy.speedups",  # forms and queries have a compiled twin
         "carboy.spooled_body",
     ),
     "routing": ("carboy.http",),

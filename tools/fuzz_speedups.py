@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from carboy._speedups import environ as compiled_environ
+from carboy._speedups import form as compiled_form
 from carboy._speedups import head as compiled_head
 from carboy.gateway import wsgi
+from carboy.http.forms import urlencoded
 from carboy.protocol import Limits, RemoteProtocolError, RequestHead
 from carboy.protocol import head as python_head
 from carboy.protocol.events import ForwardedHead
@@ -44,6 +46,10 @@ PIECES = (
     b"Transfer-Encoding: chunked\r\n", b"Expect: 100-continue\r\n", b"Upgrade: h2c\r\n", b"_",
     b"Content-Type: c/d\r\n", b"forwarded", b"Connection: keep-alive\r\n", b"?", b"#", b"%", b"/",
     b"HTTP/1.1", b"\x7f", b"\x80", b"-", b"W", b"w" * 40, b"0" * 20, b"A: b\r\n" * 12, b"a" * 70,
+)  # fmt: skip
+FORM_PIECES = (
+    b"a", b"bc" * 9, b"=", b"=", b"&", b"&", b"+", b"%41", b"%4a", b"%7F", b"%80", b"%C3%BC", b"%",
+    b"%4", b"%4g", b"%g4", b"%00", b"%26", b"%25", b"\xc3\xbc", b"\xff", b"\0", b"\x7f",
 )  # fmt: skip
 
 
@@ -132,6 +138,13 @@ def check_environ(data: bytes, head: RequestHead | None, underscores: bool) -> N
     assert list(found[0].items()) == list(found[1].items()), data
 
 
+def check_form(choose: random.Random) -> None:
+    """Compare the pairs of a form of random pieces."""
+    data = b"".join(choose.choices(FORM_PIECES, k=choose.randrange(12)))
+    pairs = compiled_form.ordinary_pairs(data)
+    assert pairs is None or pairs == urlencoded._pairs(data.decode()), data
+
+
 def compare(choose: random.Random, end: float) -> int:
     """Compare until `end`; returns how many heads there were."""
     count = valid = 0
@@ -144,6 +157,7 @@ def compare(choose: random.Random, end: float) -> int:
                 valid += 1
                 check_similar(choose, head)
             check_environ(data, head, choose.random() < 0.5)
+            check_form(choose)
             count += 1
         if time.monotonic() - told > 60:
             told = time.monotonic()
@@ -178,6 +192,7 @@ def watch(choose: random.Random, end: float) -> None:
             if head is not None:
                 compiled_environ.add_fields({}, head, False)
             compiled_head.similar_head(data[:20] + last.tail, last)
+            compiled_form.ordinary_pairs(data)
         calls += len(heads)
         rounds += 1
         if rounds < 5:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlencode
 
 import carboy.http.urls  # noqa: F401 — it registers the error handler
 from carboy.http.containers.multidict import iter_multi_items
+from carboy.speedups import speedups
 
 # Bytes that are not UTF-8 stay percent-encoded, so that no information is lost.
 _ERRORS = "werkzeug.url_quote"
 
+Pairs = list[tuple[str, str]]
 
-def parse_query(query: bytes) -> list[tuple[str, str]]:
+# The compiled twin of `_pairs`, which returns None for what is not ASCII.
+_ordinary_pairs: Callable[[bytes], Pairs | None] | None = None
+
+
+def parse_query(query: bytes) -> Pairs:
     """The pairs of a query in order. A name without "=" has the value "".
 
     "+" is a space. Percent-encoded bytes are decoded as UTF-8; other bytes stay encoded.
     """
+    if _ordinary_pairs is not None and (pairs := _ordinary_pairs(query)) is not None:
+        return pairs
     try:
         text = query.decode()
     except UnicodeDecodeError:
@@ -24,12 +34,14 @@ def parse_query(query: bytes) -> list[tuple[str, str]]:
     return _pairs(text)
 
 
-def parse_form(body: bytes) -> list[tuple[str, str]]:
+def parse_form(body: bytes) -> Pairs:
     """The pairs of a form's body. ValueError if the body is not UTF-8."""
+    if _ordinary_pairs is not None and (pairs := _ordinary_pairs(body)) is not None:
+        return pairs
     return _pairs(body.decode())
 
 
-def _pairs(text: str) -> list[tuple[str, str]]:
+def _pairs(text: str) -> Pairs:
     if "+" in text:
         text = text.replace("+", " ")
     encoded = "%" in text
@@ -74,3 +86,11 @@ def encode_pairs(values: Any) -> str:
     """A mapping or pairs as a query or form body, without values of None, as browsers do."""
     items = [(name, value) for name, value in iter_multi_items(values) if value is not None]
     return urlencode(items, safe="!$'()*,/:;?@")
+
+
+def _choose(compiled: ModuleType | None) -> None:
+    global _ordinary_pairs
+    _ordinary_pairs = None if compiled is None else compiled.ordinary_pairs
+
+
+speedups.twins("form", _choose)

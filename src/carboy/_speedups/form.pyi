@@ -1,0 +1,3 @@
+"""Types of form.pyx."""
+
+def ordinary_pairs(data: bytes) -> list[tuple[str, str]] | None: ...

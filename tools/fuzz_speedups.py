@@ -21,10 +21,12 @@ from typing import Any
 from carboy._speedups import environ as compiled_environ
 from carboy._speedups import form as compiled_form
 from carboy._speedups import head as compiled_head
+from carboy._speedups import turn as compiled_turn
 from carboy.gateway import wsgi
 from carboy.http.forms import urlencoded
-from carboy.protocol import Limits, RemoteProtocolError, RequestHead
+from carboy.protocol import Limits, LocalProtocolError, RemoteProtocolError, RequestHead, response
 from carboy.protocol import head as python_head
+from carboy.protocol.changed_head import changed_head
 from carboy.protocol.events import ForwardedHead
 
 LIMITS = Limits(fields_count=12)
@@ -123,6 +125,36 @@ def check_similar(choose: random.Random, last: RequestHead) -> None:
         assert facts(head) == facts(other), data
 
 
+def check_changed(data: bytes, head: RequestHead, last: RequestHead) -> None:
+    """Compare the head with what the reader of changed lines in Python makes of it."""
+    other = changed_head(data, last)
+    if other is not None:
+        assert facts(head) == facts(other), data
+
+
+EXTRA = b"Server: carboy\r\nDate: Sun, 22 Nov 2026 16:30:11 GMT\r\n"
+WORDS = (
+    "Content-Type", "X-A", "content-length", "Content-Length", "Date", "SERVER", "Connection", "",
+    "Keep-Alive", "Transfer-Encoding", "Strict-Transport-Security", "A B", "\u00e9", "A\u0100",
+    "5", "05", "close", "a\rb", "a\r\nB: c", "\x00", "\x7f", "\xff", "x" * 300, "9" * 20,
+)  # fmt: skip
+
+
+def check_response(choose: random.Random) -> None:
+    """Compare the whole responses for random fields."""
+    count = choose.choice((0, 1, 2, 5, 64, 65))
+    fields = [(choose.choice(WORDS), choose.choice(WORDS)) for _ in range(count)]
+    if choose.random() < 0.5:  # most words are refused, so that few responses would be valid
+        fields = [("X-A", choose.choice(("", "b", "\xff", "x" * 300))) for _ in fields]
+    body = choose.choice((b"", b"hello", b"x" * 5000))
+    mine = compiled_turn.ordinary_response("200 OK", fields, body, EXTRA, len(body))
+    try:
+        other = response.ordinary_response("200 OK", fields, body, EXTRA, len(body))
+    except LocalProtocolError:
+        other = None
+    assert mine == other or (mine is None and count > 64), fields
+
+
 def check_environ(data: bytes, head: RequestHead | None, underscores: bool) -> None:
     """Compare the variables: of a valid head, and of bytes that no reader lets through."""
     if head is None:
@@ -148,6 +180,8 @@ def check_form(choose: random.Random) -> None:
 def compare(choose: random.Random, end: float) -> int:
     """Compare until `end`; returns how many heads there were."""
     count = valid = 0
+    last: RequestHead | None = None
+    response.encode_status("200 OK")  # statuses that were sent before are known
     told = time.monotonic()
     while time.monotonic() < end:
         for _ in range(500):
@@ -156,6 +190,10 @@ def compare(choose: random.Random, end: float) -> int:
             if head is not None:
                 valid += 1
                 check_similar(choose, head)
+                if last is not None:
+                    check_changed(data, head, last)
+                last = head
+            check_response(choose)
             check_environ(data, head, choose.random() < 0.5)
             check_form(choose)
             count += 1

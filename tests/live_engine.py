@@ -15,6 +15,7 @@ from carboy.net import listen_tcp
 from carboy.server.engine import Engine
 from carboy.server.settings import Settings, with_values
 
+PATIENCE = 60.0  # seconds, more than a working engine needs on a busy machine
 GET = b"GET / HTTP/1.1\r\nHost: example.test\r\n\r\n"
 LAST = b"GET / HTTP/1.1\r\nHost: example.test\r\nConnection: close\r\n\r\n"
 
@@ -37,7 +38,7 @@ class Live:
     def client(self) -> Iterator[Client]:
         sock = socket.socket(self.listener.family, socket.SOCK_STREAM)
         try:
-            sock.settimeout(20)
+            sock.settimeout(PATIENCE)
             sock.connect(self.address)
             client = Client(sock)
             try:
@@ -60,7 +61,7 @@ class Live:
 
     def join(self) -> None:
         assert self.thread is not None
-        self.thread.join(20)
+        self.thread.join(PATIENCE)
         assert not self.thread.is_alive()
 
 
@@ -169,7 +170,7 @@ def served(
 
 def eventually(condition: Callable[[], Any]) -> None:
     """Wait until `condition` holds; fails after a time no working engine needs."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.002)

@@ -96,7 +96,7 @@ APPS: dict[str, App] = {
     "closing": starts(Closing),
     "bytes": starts(b"one"),
     "fields as a tuple": starts([b"one"], headers=tuple(HEADERS)),
-    "fields that are none": starts([b"one"], headers=[("A", 1)]),
+    "a field whose value is a number": starts([b"one"], headers=[("A", 1)]),
     "split fields": starts([b"one"], headers=[("A", "b\r\nC: d")]),
     "wrong length": starts([b"one"], headers=[("Content-Length", "2")]),
     "status as bytes": starts([b"one"], status=b"200 OK"),

@@ -116,7 +116,7 @@ def add_fields(
 def replace_fields(environ: dict[str, Any], changes: list[tuple[str, str, str]]) -> bool:
     """Put other values of fields into `environ`; each change has a name, the old and a new value.
 
-    False if `environ` has to be made anew: a field may have come twice, so that its variable has
+    False if `environ` has to be made again: a field may have come twice, so that its variable has
     both values.
     """
     for name, old, value in changes:

@@ -42,6 +42,11 @@ class Speedups:
         """Why the Python twins run, as far as it is known; "" if the compiled ones do."""
         return self._lasting or next(iter(self._held), "")
 
+    @property
+    def is_held(self) -> bool:
+        """Whether something shows the code that runs, and the bytes that it gets."""
+        return bool(self._held)
+
     def twins(self, name: str, choose: Choose) -> None:
         """Call `choose` with the compiled module `name`, or None: now, and at each change.
 

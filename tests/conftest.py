@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from chromium import pytest_runtest_teardown  # noqa: F401 - a hook of pytest
 from scheduling import (  # noqa: F401 - hooks of pytest
     pytest_collection,
+    pytest_collection_modifyitems,
     pytest_runtestloop,
     pytest_xdist_make_scheduler,
 )

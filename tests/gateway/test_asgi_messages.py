@@ -40,7 +40,9 @@ def test_the_number_of_kept_fields_is_limited() -> None:
 
 
 @pytest.mark.parametrize(
-    "field", [[b"content-type", b"text/plain"], (bytearray(TYPE[0]), memoryview(TYPE[1]))], ids=str
+    "field",
+    [[b"content-type", b"text/plain"], (bytearray(TYPE[0]), memoryview(TYPE[1]))],
+    ids=["a list", "other kinds of bytes"],
 )
 def test_lists_and_other_kinds_of_bytes_are_accepted(field: Any) -> None:
     assert decoded([field]) == [("content-type", "text/plain")]

@@ -19,6 +19,7 @@ With 17,000 tests, pytest-xdist itself would take more than a minute of processo
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,7 @@ def pytest_collection() -> Generator[None, Any, Any]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Refuse names of tests with an address: the workers would have to agree about it."""
     for item in items:
-        if " at 0x" in item.nodeid:
+        if re.search(r" at 0x[0-9a-f]{6,}", item.nodeid):
             raise pytest.UsageError(f"Use ids= for the parameters of {item.nodeid}.")
 
 

@@ -1,4 +1,4 @@
-"""A thread that shows the supervisor that its worker is alive, and does nothing else.
+"""A thread that shows the supervisor that its worker is alive, and looks after its memory.
 
     BEAT    written by this thread: old when Python code can no longer run
     LEADER  written by the leader when this thread has woken it, and by this thread when the
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from carboy.net.threads import start_thread
 from carboy.server.machine import resident
+from carboy.server.memory_pools import PoolTrimmer
 from carboy.server.raw_socket import has_switched_protocol
 from carboy.server.scoreboard import Figure
 from carboy.server.systemd import Watchdog
@@ -50,6 +51,7 @@ class Heartbeat:
         self._watchdog = watchdog
         self._orphan_timer = orphan_timer
         self._interval = interval
+        self.trimmer = PoolTrimmer()
         self._seen: tuple[object, ...] = ()  # state of the leader at the last beat
         self._wanted = False  # a request has waited since a thread was free last
 
@@ -87,6 +89,7 @@ class Heartbeat:
         if self._orphan_timer is not None:
             self._orphan_timer.set_back()
         self._engine.nudge()
+        self.trimmer.look(now, cells[Figure.MEMORY])
 
     def _write_memory(self) -> None:
         """For the report of a crash. A process that has ended no longer has this figure."""

@@ -6,18 +6,20 @@ the leader.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
-import sys
+from typing import Any
 
-if sys.platform == "linux":
+fcntl: Any = None
+with contextlib.suppress(ImportError):  # not available on Windows
     import fcntl
 
 # Bytes moved at a time, if the system permits a pipe of this size; the default is 64 KiB.
 SIZE = 1024 * 1024
 
-available = hasattr(os, "splice")
+available = hasattr(os, "splice") and fcntl is not None
 
 
 class Splice:

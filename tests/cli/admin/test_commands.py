@@ -150,8 +150,6 @@ def test_the_memory_of_a_worker_is_shown(project: Project, how: str) -> None:
         assert " resident; " in text and "builtins.dict" in text and "LINE" in text
         found = project.value(memory, "--timeout", str(PATIENCE))["workers"][0]
         assert found["rss"] > 1_000_000 and found["traced"]
-        # The garbage collector leaves out what was there before serving.
-        assert found["loaded"] > found["objects"] > 0
 
 
 def test_the_stacks_of_a_worker_whose_lock_is_held_are_written_in_c(project: Project) -> None:

@@ -19,9 +19,8 @@ def memory(
     """Show the memory of each worker of a running server, and its largest types of objects.
 
     The sizes of types are those of the objects alone, without what they refer to. Only objects that
-    the garbage collector looks at are counted by type: those from before serving are a number only.
-    If the application has started tracemalloc, the lines that hold most memory are shown as well.
-    While the objects are counted, the worker is slow.
+    the garbage collector knows are counted. If the application has started tracemalloc, the lines
+    that hold most memory are shown as well. While the objects are counted, the worker is slow.
 
     With --trace, tracemalloc runs for some time in the worker with most memory, or in --worker, and
     the lines are shown whose memory grows. The worker is slower meanwhile.
@@ -85,8 +84,7 @@ def _worker(worker: dict[str, Any]) -> list[str]:
     lines = [
         f"Worker {worker['pid']}: {size(worker['rss'])} resident; {size(worker['pss'])} if pages"
         " that several processes share are divided among them",
-        f"{worker['objects']} objects, and {worker['loaded']} from before serving; garbage"
-        f" collections by generation: {counts}",
+        f"{worker['objects']} objects; garbage collections by generation: {counts}",
         "",
     ]
     rows = [(size(each["bytes"]), str(each["count"]), each["type"]) for each in worker["types"]]

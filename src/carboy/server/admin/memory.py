@@ -14,7 +14,6 @@ from carboy.server.admin.call import Ask, Call, Reply, Steps
 from carboy.server.admin.operations import Operations
 from carboy.server.admin.stacks import asked_workers
 from carboy.server.machine import resident
-from carboy.server.processes import loaded_objects
 from carboy.server.processes.messages import Message
 
 TYPES = 20  # that are shown
@@ -50,7 +49,6 @@ def answer(message: Message) -> dict[str, Any]:
         "pss": _pss(),
         "collections": [each["collections"] for each in gc.get_stats()],
         "objects": counts.total(),
-        "loaded": loaded_objects.count(),
         "types": [
             {"type": name, "count": counts[name], "bytes": size}
             for name, size in sizes.most_common(TYPES)

@@ -37,7 +37,7 @@ from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.machine import usable_cpus
 from carboy.server.metrics.totals import Totals
 from carboy.server.probes import probed
-from carboy.server.processes import loaded_objects, stacks
+from carboy.server.processes import stacks
 from carboy.server.processes.counting import Counting
 from carboy.server.processes.drain_delay import DrainDelay
 from carboy.server.processes.forced_exit import ForcedExit
@@ -151,8 +151,6 @@ class Worker:
                 admin.start(engine, questions, self._load_check.ask, self.readiness)
                 if self._hung_up_early:
                     self._load_check.ask()
-                if stay:  # otherwise the process goes on as something else
-                    loaded_objects.set_aside()
                 self._serve(engine, logs)
                 admin.stop()
                 self._load_check.cancel()
@@ -174,7 +172,6 @@ class Worker:
         except NoThread as problem:  # another worker, later, may get its threads
             log.error("%s", problem)
             return 1
-        loaded_objects.set_aside()
         with Handlers(self._handlers_supervised(engine, link), stay=True):
             self._serve(engine, logs, link.ready, ends=True)
         return 0

@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo chat check test lint types compiled tests tests-again tests-compiled fuzz bench chaos report screenshots speedups clean
+.PHONY: help demo chat check test lint types compiled tests tests-compiled fuzz bench chaos report screenshots speedups clean
 
 help:
 	@echo "make demo   run the example application on http://127.0.0.1:8000"
@@ -103,10 +103,6 @@ COMPILED_TESTS := tests/_speedups tests/test_speedups.py tests/protocol tests/wi
 	tests/server/test_pipelining.py \
 	tests/server/test_gathered_bytes.py tests/server/test_raw_socket.py \
 	tests/server/test_stopping.py tests/server/test_upgrades.py
-
-# The tests that have failed, once more and one at a time. Without one that has failed, it is an error.
-tests-again: $(VENV)/.tested
-	$(BIN)/python -m pytest -v --last-failed --last-failed-no-failures none
 
 tests-compiled: $(VENV)/.tested
 	$(BIN)/carboy --version | grep -x 'Speedups: compiled'

@@ -9,7 +9,7 @@ cdef inline bint is_name(const byte* p, const char* name, Py_ssize_t size) noexc
     cdef Py_ssize_t i
     for i in range(size):
         # Of the bytes of a token, only letters become letters by this bit, and "-" has it. So has
-        # CR as "-": a caller whose bytes are not a token makes sure that there is no CR.
+        # CR as "-": a caller whose bytes are not a token has to check for CR.
         if (p[i] | 32) != <byte>name[i]:
             return False
     return True

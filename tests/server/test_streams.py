@@ -181,6 +181,7 @@ def asking(stack: ExitStack, live: Live, path: str, method: str = "GET") -> Clie
     sock.settimeout(30)
     sock.connect(live.address)
     client = Client(sock)
+    stack.callback(client.file.close)  # it holds the socket open
     client.request(method, path)
     return client
 
@@ -343,7 +344,8 @@ def test_streams_wait_for_a_stream_thread(caplog: pytest.LogCaptureFixture) -> N
         clients = [asking(stack, live, "/events") for _ in range(3)]
         for client in clients:
             client.until(b"first\n\n\r\n")
-        eventually(lambda: live.engine.streams.keys)
+        # All three, not only the first that has run for a second: else a new one begins before them.
+        eventually(lambda: live.engine.streams.busy() == 3 and live.engine.streams.keys)
         clients += [asking(stack, live, "/events") for _ in range(5)]
         eventually(lambda: len(live.engine.streams.waiting()) == 5)
         assert live.get("/slow").body == b"slow"

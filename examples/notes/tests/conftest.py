@@ -14,12 +14,19 @@ from carboy import Flask
 from notes import create_app
 
 
+@pytest.fixture(scope="session")
+def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with the code of templates, so that each is compiled once and not in each test."""
+    return str(tmp_path_factory.mktemp("templates"))
+
+
 @pytest.fixture
-def app(tmp_path: Path) -> Flask:
+def app(tmp_path: Path, compiled_templates: str) -> Flask:
     return create_app(
         {
             "TESTING": True,
             "INSTANCE_PATH": str(tmp_path),
+            "TEMPLATE_BYTECODE_CACHE": compiled_templates,
             "SECRET_KEY": "test",
             "PASSWORD_METHOD": "pbkdf2:sha256:1000",  # quick, and only good enough for tests
         }

@@ -96,6 +96,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.time_limits",
         "carboy.log_fields",
         "carboy.request_identity",
+        "carboy.speedups",  # JSON has compiled twins
         "carboy.werkzeug_log",
     ),
     "shared": ("carboy.app", "carboy.http", "carboy.engine_url", "carboy.lazy"),

@@ -10,6 +10,7 @@ beyond an object. The seed is printed, and `--seed N` repeats a run.
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import resource
 import sys
@@ -21,6 +22,7 @@ from typing import Any
 from carboy._speedups import environ as compiled_environ
 from carboy._speedups import form as compiled_form
 from carboy._speedups import head as compiled_head
+from carboy._speedups import json_reader, json_writer
 from carboy._speedups import turn as compiled_turn
 from carboy.gateway import wsgi
 from carboy.http.forms import urlencoded
@@ -177,6 +179,35 @@ def check_form(choose: random.Random) -> None:
     assert pairs is None or pairs == urlencoded._pairs(data.decode()), data
 
 
+JSON_PIECES = (
+    "{", "}", "[", "]", ":", ",", '"', '"a":', '"key",', " ", "\n", "null", "true", "false", "nul",
+    "NaN", "-", "0", "01", "-0.0", "12", ".5", "e", "E+3", "e-400", "\\", "\\n", "\\u00e9",
+    "é", "\0",
+    "\\ud83d\\ude00", "\\ud800", "\\u12", "\x7f", "9" * 17, "9" * 30, "0.1", "1e22", "x" * 50,
+)  # fmt: skip
+JSON_TEXT = (
+    '{"id": 17, "b": [24.5, -1e3, null, true], "a": {"id": "\\u00fc\\n", "é": []}, "c": "x y"}'
+)
+
+
+def check_json(choose: random.Random) -> None:
+    """Compare the values of JSON of random pieces, and of a text that is cut and changed."""
+    text = "".join(choose.choices(JSON_PIECES, k=choose.randrange(9)))
+    if choose.random() < 0.7:
+        place = choose.randrange(len(JSON_TEXT))
+        text = JSON_TEXT[:place] + text + JSON_TEXT[place + choose.randrange(9) :]
+    data = text.encode()
+    found = json_reader.container(data)
+    if found is None:
+        return
+    assert repr(found) == repr(json.loads(data)), data
+    for ascii_only in (True, False):
+        written = json_writer.compact(found, ascii_only, True)
+        assert written is None or written == json.dumps(
+            found, ensure_ascii=ascii_only, sort_keys=True, separators=(",", ":")
+        ), data
+
+
 def compare(choose: random.Random, end: float) -> int:
     """Compare until `end`; returns how many heads there were."""
     count = valid = 0
@@ -196,6 +227,7 @@ def compare(choose: random.Random, end: float) -> int:
             check_response(choose)
             check_environ(data, head, choose.random() < 0.5)
             check_form(choose)
+            check_json(choose)
             count += 1
         if time.monotonic() - told > 60:
             told = time.monotonic()
@@ -231,6 +263,8 @@ def watch(choose: random.Random, end: float) -> None:
                 compiled_environ.add_fields({}, head, False)
             compiled_head.similar_head(data[:20] + last.tail, last)
             compiled_form.ordinary_pairs(data)
+            text = data.replace(b"\r\n", b"\\n")
+            json_writer.compact(json_reader.container(b'{"a": [1.5, "%b"]}' % text), True, True)
         calls += len(heads)
         rounds += 1
         if rounds < 5:

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from datetime import date
 from json import encoder as _encoder
 from json.encoder import encode_basestring, encode_basestring_ascii
+from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
 from carboy.dates import http_date
+from carboy.speedups import MODULES, speedups
 
 if TYPE_CHECKING:
     from carboy.http.response.response import Response
@@ -93,6 +95,10 @@ OPENED = (b"{", b"[")
 COMPACT = {"separators": (",", ":")}
 STRINGS = {("decimal", "Decimal"), ("uuid", "UUID")}
 
+# The compiled twins, which return None for what is not ordinary: of `_compact` and of `_decode`.
+_ordinary_text: Callable[[object, bool, bool], str | None] | None = None
+_ordinary_value: Callable[[bytes], Any] | None = None
+
 
 def _compact_encoder(
     default: Callable[[Any], Any], ensure_ascii: bool, sort_keys: bool, markers: Any
@@ -140,6 +146,10 @@ class DefaultJSONProvider(JSONProvider):
 
     def _compact(self, obj: Any) -> str:
         """The text without spaces, by an encoder that is kept."""
+        if _ordinary_text is not None:
+            text = _ordinary_text(obj, self.ensure_ascii, self.sort_keys)
+            if text is not None:
+                return text
         settings = (self.default, self.ensure_ascii, self.sort_keys)
         known = self._encode
         if known is None or known[0] != settings:
@@ -153,6 +163,10 @@ class DefaultJSONProvider(JSONProvider):
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
         """The value of JSON text; the keywords are those of `json.loads`."""
         if s.__class__ is bytes and not kwargs and s[:1] in OPENED and s[1:2] != b"\0":
+            if _ordinary_value is not None:
+                value = _ordinary_value(s)
+                if value is not None:
+                    return value
             # UTF-8 (RFC 8259, section 8.1). json.loads would look for other encodings first.
             return _decode(s.decode("utf-8", "surrogatepass"))
         return json.loads(s, **kwargs)
@@ -170,3 +184,18 @@ class DefaultJSONProvider(JSONProvider):
         if (self.compact is None and self._app.debug) or self.compact is False:
             return {"indent": 2}
         return COMPACT
+
+
+def _choose_reader(compiled: ModuleType | None) -> None:
+    global _ordinary_value
+    _ordinary_value = None if compiled is None else compiled.container
+
+
+def _choose_writer(compiled: ModuleType | None) -> None:
+    global _ordinary_text
+    _ordinary_text = None if compiled is None else compiled.compact
+
+
+speedups.twins("json_reader", _choose_reader)
+if "json_writer" in MODULES:
+    speedups.twins("json_writer", _choose_writer)

@@ -1,0 +1,3 @@
+"""Types of json_reader.pyx."""
+
+def container(data: bytes) -> dict[str, object] | list[object] | None: ...

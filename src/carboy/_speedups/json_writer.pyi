@@ -1,0 +1,3 @@
+"""Types of json_writer.pyx."""
+
+def compact(value: object, ensure_ascii: bool, sort_keys: bool) -> str | None: ...

@@ -344,7 +344,7 @@ def test_streams_wait_for_a_stream_thread(caplog: pytest.LogCaptureFixture) -> N
         clients = [asking(stack, live, "/events") for _ in range(3)]
         for client in clients:
             client.until(b"first\n\n\r\n")
-        # All three, not only the first that has run for a second: else a new one begins before them.
+        # All three, not only the first that has run for a second: otherwise a new one begins first.
         eventually(lambda: live.engine.streams.busy() == 3 and live.engine.streams.keys)
         clients += [asking(stack, live, "/events") for _ in range(5)]
         eventually(lambda: len(live.engine.streams.waiting()) == 5)

@@ -95,7 +95,7 @@ screenshots: $(VENV)/.tested
 
 # The tests that reach compiled functions. Where the variable is set, the tests of twins are not
 # skipped, and fail if nothing is built.
-COMPILED_TESTS := tests/_speedups tests/test_speedups.py tests/protocol tests/wire tests/oracle \
+COMPILED_TESTS := tests/_speedups tests/test_speedups.py tests/protocol tests/wire \
 	tests/app/test_json.py tests/gateway/test_wsgi.py tests/gateway/test_asgi.py tests/gateway/test_direct.py \
 	tests/server/test_calls.py tests/server/test_connection.py tests/server/test_engine.py \
 	tests/server/test_environ.py tests/server/test_forwarding.py tests/server/test_http2_environ.py \
@@ -108,7 +108,8 @@ tests-compiled: $(VENV)/.tested
 	$(BIN)/carboy --version | grep -x 'Speedups: compiled'
 	CARBOY_BUILD_SPEEDUPS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(COMPILED_TESTS)
 
-# Random input for compiled functions and their twins, under AddressSanitizer, and a watch on memory:
+# Random input for compiled functions and their twins, and for servers that run the one and the other,
+# under AddressSanitizer, and a watch on memory:
 # make fuzz SECONDS=3600
 SECONDS ?= 60
 FUZZED := build/fuzz
@@ -118,10 +119,11 @@ fuzz: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[speed]'
 	CFLAGS="-fsanitize=address -fno-omit-frame-pointer -g -O1" LDFLAGS="-fsanitize=address" \
 		$(BIN)/python hatch_build.py --copy $(FUZZED)
-	PYTHONPATH=$(FUZZED)/src PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$(ASAN) \
-		$(BIN)/python tools/fuzz_speedups.py $(SECONDS)
+	PYTHONPATH=$(CURDIR)/$(FUZZED)/src PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$(ASAN) \
+		sh -c '$(BIN)/python tools/fuzz_speedups.py $(SECONDS) && $(BIN)/python tools/fuzz_turn.py $(SECONDS)'
 	$(BIN)/python hatch_build.py --copy $(FUZZED)
-	PYTHONPATH=$(FUZZED)/src $(BIN)/python tools/fuzz_speedups.py $(SECONDS) --leaks
+	PYTHONPATH=$(CURDIR)/$(FUZZED)/src $(BIN)/python tools/fuzz_speedups.py $(SECONDS) --leaks
+	PYTHONPATH=$(CURDIR)/$(FUZZED)/src $(BIN)/python tools/fuzz_turn.py $(SECONDS) --leaks
 
 # Compiled twins of some functions, beside their sources (docs/speed.md). `carboy --version` says
 # whether they run. To go back: .venv/bin/python hatch_build.py --clean

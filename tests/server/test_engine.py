@@ -11,7 +11,7 @@ import pytest
 from carboy.net import AddressInUse, listen_tcp, listen_unix
 from carboy.protocol.machine import Machine
 from carboy.server.connection import STREAMING
-from live_engine import GET, LAST, eventually, hello, served
+from live_engine import GET, LAST, PATIENCE, eventually, hello, served
 
 POLLERS = ["epoll", "selectors"]
 
@@ -657,6 +657,41 @@ def test_the_connection_of_a_client_that_leaves_during_its_request_is_closed(pol
             assert inside.wait(10)
         assert live.get().status == 200
         go.set()
+        eventually(lambda: not live.engine.connections)
+
+
+@pytest.mark.parametrize("end", [b"Connection: close\r\n", b""])
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_a_last_response_is_whole_although_the_client_has_sent_more(
+    end: bytes, pieces: int, poller: str
+) -> None:
+    """RFC 9112, section 9.6: unread input would make the kernel reset the connection."""
+    go = threading.Event()
+    inside = threading.Event()
+    large = b"x" * 200_000
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        inside.set()
+        go.wait(20)
+        start_response("200 OK", [("Connection", "close")])
+        return [large]
+
+    request = GET.replace(b"\r\n\r\n", b"\r\n%b\r\n" % end)
+    with served(app, poller=poller) as live:
+        with socket.socket(live.listener.family, socket.SOCK_STREAM) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+            sock.settimeout(PATIENCE)
+            sock.connect(live.address)
+            if pieces == 1:
+                sock.sendall(request + b"y" * 40_000)
+                assert inside.wait(20)
+            else:
+                sock.sendall(request)
+                assert inside.wait(20)
+                sock.sendall(b"y" * 40_000)
+            go.set()
+            with sock.makefile("rb") as file:
+                assert file.read().endswith(b"\r\n\r\n" + large)
         eventually(lambda: not live.engine.connections)
 
 

@@ -125,7 +125,12 @@ class Closing:
         Closing with unread input makes the kernel send a reset, which can overtake the response
         (RFC 9112, section 9.6).
         """
-        if connection.broken or not (connection.unread or connection.unsent is not None):
+        if connection.broken or not (
+            connection.unread
+            or connection.unsent is not None
+            or connection.machine.buffered  # more of it may be on its way
+            or not connection.is_quiet()
+        ):
             self.close(connection)
             return
         if connection.unsent is not None:

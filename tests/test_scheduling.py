@@ -60,9 +60,10 @@ def test_groups_stay_together_and_slow_folders_come_first() -> None:
 def test_workers_share_the_tests_and_every_result_is_reported(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(TESTS)
     (tmp_path / "pytest.ini").touch()
-    command = [sys.executable, "-m", "pytest", "-p", "scheduling", "-n2", "--dist=loadgroup", "-rA"]
+    command = [sys.executable, "-m", "pytest", "-p", "xdist", "-p", "scheduling", "-n2"]
+    env = {"PYTHONPATH": str(Path(__file__).parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(
-        command, cwd=tmp_path, env={"PYTHONPATH": str(Path(__file__).parent)},
+        [*command, "--dist=loadgroup", "-rA"], cwd=tmp_path, env=env,
         capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr

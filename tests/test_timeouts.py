@@ -38,9 +38,10 @@ def run(folder: Path, tests: str, *options: str) -> subprocess.CompletedProcess[
     """Runs of pytest with the settings that these tests need, and with tests/timeouts.py."""
     (folder / "test_it.py").write_text(tests)
     (folder / "pytest.ini").touch()
-    command = [sys.executable, "-m", "pytest", "-p", "timeouts", "-p", "no:cacheprovider", *options]
+    command = [sys.executable, "-m", "pytest", "-p", "timeout", "-p", "timeouts", *options]
+    env = {"PYTHONPATH": str(Path(__file__).parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     return subprocess.run(
-        command, cwd=folder, env={"PYTHONPATH": str(Path(__file__).parent)},
+        command, cwd=folder, env=env,
         capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
 
@@ -52,7 +53,7 @@ def test_a_test_that_waits_again_after_its_timeout_fails(tmp_path: Path) -> None
 
 
 def test_a_worker_that_gets_no_further_test_ends_with_its_stacks(tmp_path: Path) -> None:
-    done = run(tmp_path, IDLE, "-n2", "--dist=loadgroup", "-o", "faulthandler_timeout=3")
+    done = run(tmp_path, IDLE, "-pxdist", "-n2", "--dist=loadgroup", "-o", "faulthandler_timeout=3")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Timeout (0:00:03)!" in done.stderr
     assert "in run_one_test" in done.stderr

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from carboy.cli.test import command
 from running import carboy
 
+ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # plugins of this environment take a second to load
 TESTS = """
 import os
 import flask
@@ -44,15 +45,17 @@ def folder(tmp_path: Path) -> Path:
 def test_tests_run_with_or_without_the_names_of_flask(
     folder: Path, options: tuple[str, ...], expected: str
 ) -> None:
-    output = carboy(folder, "test", *options, "-q", "-p", "no:cacheprovider", EXPECTED=expected)
+    output = carboy(
+        folder, "test", *options, "-q", "-p", "no:cacheprovider", EXPECTED=expected, **ALONE
+    )
     assert "3 passed" in output
 
 
 def test_arguments_and_exit_code_are_those_of_pytest(folder: Path) -> None:
-    output = carboy(folder, "test", "-k", "other", "--co", "-q", EXPECTED="")
+    output = carboy(folder, "test", "-k", "other", "--co", "-q", EXPECTED="", **ALONE)
     assert "test_site.py::test_other" in output
     assert "test_names" not in output
-    assert "3 deselected" in carboy(folder, "test", "-q", "-k", "none_such", code=5)
+    assert "3 deselected" in carboy(folder, "test", "-q", "-k", "none_such", code=5, **ALONE)
 
 
 def test_without_pytest_its_name_and_the_command_are_shown(
@@ -71,4 +74,4 @@ def test_a_command_test_of_the_application_has_precedence(folder: Path) -> None:
     )
     assert carboy(folder, "test") == "my own\n"
     (folder / "app.py").write_text("1 / 0\n")
-    assert "3 passed" in carboy(folder, "test", "-q", EXPECTED="flask")
+    assert "3 passed" in carboy(folder, "test", "-q", EXPECTED="flask", **ALONE)

@@ -15,6 +15,7 @@ from running import Running
 
 WHOSE = "import flask, importlib.metadata as m; print(flask.__spec__.origin, m.version('flask'))"
 STARTS = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {WHOSE!r}], check=True)"
+ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # those of this environment take a second to load
 SAID = "was started by a program in which flask is Carboy, but runs the real flask"
 
 
@@ -26,7 +27,7 @@ def python(
         capture_output=True,
         text=True,
         check=False,
-        env=clean() | env,
+        env=clean() | ALONE | env,
         cwd=cwd,
         timeout=100,
     )

@@ -51,7 +51,7 @@ def python(code: str, *arguments: str, cwd: Path | None = None) -> subprocess.Co
     return subprocess.run(
         [sys.executable, *arguments, *(["-c", code] if code else [])],
         check=False,
-        env=clean(),
+        env=clean() | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # they take a second to load
         capture_output=True,
         text=True,
         cwd=cwd,

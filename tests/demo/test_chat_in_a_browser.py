@@ -16,6 +16,7 @@ from running import PATIENCE, Running
 
 pytestmark = pytest.mark.xdist_group("chromium")
 
+MESSAGES = 8  # of each visitor, around a reload
 CHAT = Path(__file__).parents[2] / "examples" / "chat"
 
 
@@ -108,15 +109,15 @@ def test_a_reload_in_the_middle_loses_no_message(
         page.get_by_role("link", name="workshop").click()
         is_connected(page)
     old = ended(server)
-    ada_says = [f"Ada's message {number}." for number in range(20)]
-    ben_says = [f"Ben's message {number}." for number in range(20)]
-    for number in range(20):
-        if number == 5:
+    ada_says = [f"Ada's message {number}." for number in range(MESSAGES)]
+    ben_says = [f"Ben's message {number}." for number in range(MESSAGES)]
+    for number in range(MESSAGES):
+        if number == MESSAGES // 4:
             server.send(signal.SIGHUP)
         say(ada, ada_says[number])
         say(ben, ben_says[number])
     for page in windows:
-        expect(page.locator("#messages .text")).to_have_count(40)
+        expect(page.locator("#messages .text")).to_have_count(2 * MESSAGES)
         expect(page.locator("#messages .waits")).to_have_count(0)
         texts = page.locator("#messages .text").all_inner_texts()
         assert [text for text in texts if text.startswith("Ada")] == ada_says
@@ -125,7 +126,7 @@ def test_a_reload_in_the_middle_loses_no_message(
     for page in windows:
         is_connected(page)
         page.reload()  # the new workers have the history
-        expect(page.locator("#messages .text")).to_have_count(40)
+        expect(page.locator("#messages .text")).to_have_count(2 * MESSAGES)
         expect(page.locator("#people .face")).to_have_count(2)
 
 

@@ -190,7 +190,7 @@ def messages(nodes: list[ast.AST]) -> Iterator[tuple[int, str]]:
         call = node.exc if isinstance(node, ast.Raise) else node
         if not isinstance(call, ast.Call) or not call.args:
             continue
-        method = getattr(call.func, "attr", None) or getattr(call.func, "id", "")
+        method = str(getattr(call.func, "attr", None) or getattr(call.func, "id", ""))
         if not isinstance(node, ast.Raise) and method not in LOG_METHODS:
             continue
         owner = ast.unparse(call.func).rpartition(".")[0]

@@ -181,6 +181,15 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
 COMPILED_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "head": ("carboy._speedups.names",),
     "environ": ("carboy._speedups.names",),
+    "asgi": (
+        "carboy._speedups.slots",
+        "carboy.gateway",
+        "carboy.gateway.interface",
+        "carboy.protocol.events",
+        "carboy.request_identity",
+        "carboy.server.connection",
+        "carboy.server.responder",
+    ),
     "wsgi": (
         "carboy._speedups.environ",
         "carboy._speedups.slots",
@@ -192,10 +201,12 @@ COMPILED_MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.server.raw_socket",
     ),
     "turn": (
+        "carboy._speedups.asgi",
         "carboy._speedups.names",
         "carboy._speedups.slots",
         "carboy._speedups.wsgi",
         "carboy.gateway",
+        "carboy.gateway.asgi",
         "carboy.gateway.wsgi",
         "carboy.protocol",
         "carboy.protocol.buffer",

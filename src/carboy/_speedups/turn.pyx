@@ -37,6 +37,7 @@ from libc.errno cimport EAGAIN, EINTR, errno
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
+from carboy._speedups.asgi cimport Maker, Steps
 from carboy._speedups.names cimport byte, is_name
 from carboy._speedups.slots cimport fresh, get, has, put, slot_offset
 from carboy._speedups.wsgi cimport Call
@@ -371,12 +372,13 @@ cdef int show(object memory, bytes data) except -1:
     return 0
 
 
-cdef class Turn:
+cdef class Turn(Maker):
     """The steps of one engine, and what they use of it."""
 
     cdef object dispatcher, responder, prepare, closing, finish, crew, scheduler
     cdef object hold_back, ready, made, append_ready, append_made, take_made, memory
     cdef object handle, gateway  # of a WsgiGateway
+    cdef Steps steps  # of an AsgiGateway
     cdef bint underscores
     cdef dict averages
     cdef double budget, worth
@@ -481,6 +483,7 @@ cdef class Turn:
             return self.dispatcher.dispatch(lead, exchange, data)
         cdef double average = <object>known
         cdef Call call = None
+        cdef bint first_step = False
         show(self.memory, data)
         began = clock()
         exchange.began = began
@@ -490,13 +493,25 @@ cdef class Turn:
             self.crew.wake_watcher()
         context = exchange.context
         connection = exchange.connection
+        head = exchange.head
         cdef bytes response_bytes = None
         answer = status = headers = body = close = None
+        cdef bint wsgi_here = self.is_wsgi(self.dispatcher.handle)
         try:
+            if (
+                self.steps is not None
+                and type(connection) is Connection
+                and type(head) is RequestHead
+            ):
+                other = self.steps.context_for(exchange, head)
+                if other is not None:
+                    first_step = True
+                    context = other
             PyContext_Enter(context)
             try:
-                if self.is_wsgi(self.dispatcher.handle) and type(connection) is Connection:
-                    head = exchange.head
+                if first_step:
+                    answer = self.steps.run(exchange)
+                elif wsgi_here and type(connection) is Connection:
                     if type(head) is RequestHead and head.tail and exchange.body is None:
                         call = Call.__new__(Call)
                         answer = call.run(
@@ -512,9 +527,13 @@ cdef class Turn:
                 PyContext_Exit(context)
             if call is not None:
                 status, headers = call.status, call.headers
+            elif first_step and type(answer) is bytes:
+                response_bytes = <bytes>answer
             elif type(answer) is tuple and PyTuple_GET_SIZE(answer) == 4:
                 status, headers, body, close = answer
-            if (
+            if response_bytes is not None:
+                pass
+            elif (
                 close is None
                 and type(body) is bytes
                 and PyBytes_GET_SIZE(body) < large
@@ -560,7 +579,20 @@ cdef class Turn:
         gateway = getattr(handle, "__self__", None)
         plain = type(gateway) is WsgiGateway and handle == WsgiGateway.handle.__get__(gateway)
         self.gateway = gateway if plain else None
+        self.steps = None
+        if type(gateway).__name__ == "AsgiGateway":  # without a module that loads asyncio
+            from carboy.gateway.asgi import AsgiGateway
+
+            if (
+                type(gateway) is AsgiGateway
+                and handle == AsgiGateway.handle.__get__(gateway)
+                and type(getattr(gateway, "state", None)) is dict
+            ):
+                self.steps = Steps(gateway, self.responder, self.averages, self)
         return plain
+
+    cdef bytes whole(self, object machine, object status, object headers, bytes body, bytes extra):
+        return whole_response(machine, status, headers, body, extra)
 
     cdef int leave(self, object exchange, bytes response_bytes, double now) except -1:
         """Send a whole response, and make its connection ready for the next request."""

@@ -27,7 +27,7 @@ from carboy.gateway.asgi_messages import STATUSES, as_bytes, decoded
 from carboy.gateway.asgi_parts import FilePart, Trailers
 from carboy.gateway.asgi_scope import http_scope
 from carboy.gateway.asgi_websocket import WebSocketCall
-from carboy.gateway.callables import is_legacy
+from carboy.gateway.callables import is_legacy, of_version_2
 from carboy.gateway.interface import (
     ANSWERED,
     Answer,
@@ -51,6 +51,7 @@ Application = Callable[..., Awaitable[None]]
 DISCONNECT = "http.disconnect"
 SENT: tuple[str, list[tuple[str, str]]] = ("", [])  # a head that is no longer needed
 LARGE = 64 * 1024  # bytes of a body; work on smaller ones is quick
+NO_RESPONSE = "The application returned without sending a response."
 LEAST = 1.0  # seconds for the application's end, however late the stop is
 
 
@@ -63,11 +64,12 @@ class AsgiGateway:
     path_has_prefix = True  # of a mounted application: root_path is a part of the path
 
     def __init__(self, app: Any, loop: str = "auto", name: str = "The application") -> None:
-        self.app: Application = _of_version_2(app) if is_legacy(app) else app
+        self.app: Application = of_version_2(app) if is_legacy(app) else app
         self.name = name
         self._kind = loop
         self.prepare = PathShapes().prepare
         self.tasks: set[asyncio.Task[None]] = set()  # the loop refers to them only weakly
+        self.spare: set[asyncio.Task[None]] = set()  # that wait for a request (_speedups/asgi.pyx)
         # from `start` on
         self.loop: Loop
         self.state: dict[str, Any]
@@ -148,6 +150,9 @@ class AsgiGateway:
         worker_loop.release(self._kind, LEAST)
 
     async def _end_tasks(self, seconds: float) -> None:
+        for task in self.spare:
+            task.cancel()
+        self.spare.clear()
         if self.tasks:
             _, late = await asyncio.wait(self.tasks, timeout=seconds)
             for task in late:
@@ -201,13 +206,17 @@ class Request:
         """Call the application at once; the leader runs on the thread of the loop."""
         self._here = True
         task = self._gateway.loop.run_now(self.run(), self.exchange.context)
+        if not task.done():
+            self.task = task
+            self._gateway.tasks.add(task)
+        return self.after_first_step()
+
+    def after_first_step(self) -> Answer:
+        """The result of `handle` after the first step. Raises the error of the application."""
         self._here = False
         if self._error is not None:
             error, self._error = self._error, None
             raise error
-        if not task.done():
-            self.task = task
-            self._gateway.tasks.add(task)
         answer: Answer = ANSWERED if self._answered else self.exchange.later(self)
         return answer
 
@@ -266,13 +275,18 @@ class Request:
             await self._change()
         return self._channel
 
-    async def run(self) -> None:
-        """Call the application, and complete what it has left."""
+    async def run(self, rest: Awaitable[None] | None = None) -> None:
+        """Call the application, and complete what it has left.
+
+        `rest` is what is left of a call whose first step was made already (_speedups/asgi.pyx).
+        """
         gateway = self._gateway
         current.set(ref(self.exchange))  # this is the context of the request
         try:
-            scope = self.exchange.scope = http_scope(self.exchange, gateway.state)
-            await gateway.app(scope, self.receive, self.send)
+            if rest is None:
+                scope = self.exchange.scope = http_scope(self.exchange, gateway.state)
+                rest = gateway.app(scope, self.receive, self.send)
+            await rest
         except BaseException as error:  # also SystemExit, which would end the loop
             await self._failed(error)
             return
@@ -284,7 +298,7 @@ class Request:
                 RuntimeError(
                     "The application returned without completing its response."
                     if self._begun
-                    else "The application returned without sending a response."
+                    else NO_RESPONSE
                 )
             )
 
@@ -481,10 +495,3 @@ def _exchange_of(frame: FrameType) -> Any:
 def _name_of(frame: FrameType) -> str:
     """The request line of a call that keeps the loop from running."""
     return str(_exchange_of(frame).request_line())
-
-
-def _of_version_2(app: Any) -> Application:
-    async def version_3(scope: Message, receive: Any, send: Any) -> None:
-        await app(scope)(receive, send)
-
-    return version_3

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Coroutine, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterator
 from concurrent.futures import Future, wait
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
@@ -177,10 +177,10 @@ class BridgedRequest(Request):
 
     __slots__ = ()
 
-    async def run(self) -> None:
+    async def run(self, rest: Awaitable[None] | None = None) -> None:
         """Call the application, and complete what it has left."""
         try:
-            await super().run()
+            await super().run(rest)
         finally:
             self._channel.ended()  # type: ignore[union-attr]
 

@@ -7,7 +7,7 @@ returns a coroutine that is never awaited. So the kind is found before the first
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType, MethodWrapperType
 from typing import Any
@@ -96,3 +96,12 @@ def _names(function: Any) -> tuple[str, ...]:
     return tuple(
         each.name for each in parameters if each.default is each.empty and each.kind in given
     )
+
+
+def of_version_2(app: Any) -> Callable[..., Awaitable[None]]:
+    """An application of version 3 that calls one of version 2."""
+
+    async def version_3(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await app(scope)(receive, send)
+
+    return version_3

@@ -29,7 +29,8 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Protocol
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Protocol
 
 from carboy.gateway.interface import Gateway
 from carboy.net.poller import Poller, is_ready
@@ -57,6 +58,8 @@ class Led(Protocol):
         """Make turns as `lead` says; returns whether the engine goes on."""
         ...
 
+    def _turn(self, lead: Lead) -> None: ...
+
     def patience(self) -> float:
         """Seconds to the next look at the clock; negative: until something is ready."""
         ...
@@ -83,6 +86,8 @@ class LoopLead:
         except AttributeError:  # select() and poll() have no descriptor
             return None
         crew.led_by_loop = True
+        # A compiled first step has no frame of its own below those of the application.
+        loop.watch.learn(engine._turn.__code__, _name_of, _exchange_of)
         return cls(engine, loop, poller, crew, waker)
 
     def __init__(self, engine: Led, loop: Loop, poller: int, crew: Crew, waker: Waker) -> None:
@@ -188,3 +193,13 @@ class LoopLead:
         lead.one_turn = False
         self._free.append(lead)
         self._loop.wake(self._turn)
+
+
+def _exchange_of(frame: FrameType) -> Any:
+    """The request that makes its first step in a turn, or None."""
+    return next(iter(frame.f_locals["lead"].slot[-1:]), None)
+
+
+def _name_of(frame: FrameType) -> str:
+    exchange = _exchange_of(frame)
+    return "The server" if exchange is None else str(exchange.request_line())

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from black_box import outcome
+from carboy.app import lane as lanes
 from carboy.protocol.events import RequestHead
 
 ERROR_PAGE = b"<!doctype html>\n<html lang=en>\n<title>"
@@ -236,12 +237,13 @@ def call_wsgi(app: Any, req: Req) -> Seen:
     return Seen(started[0], list(started[1]), body)
 
 
-def call_direct(app: Any, req: Req) -> Seen:
+def call_direct(app: Any, req: Req, lane: Any = None) -> Seen:
     exchange = FakeExchange(req)
     assert app.direct_ready()
     try:
-        app.direct_prepare(exchange)
-        status, headers, content, close = app.direct_handle(exchange)
+        (app.direct_prepare if lane is None else lane.prepare)(exchange)
+        handle = app.direct_handle if lane is None else lane.handle
+        status, headers, content, close = handle(exchange)
         try:
             body = content if isinstance(content, bytes) else b"".join(content)
         finally:
@@ -252,10 +254,19 @@ def call_direct(app: Any, req: Req) -> Seen:
     return Seen(status, list(headers), body)
 
 
+def call_compiled(app: Any, req: Req) -> Seen:
+    """As `call_direct`, with the compiled functions."""
+    lane = app.direct_lane()(None)
+    assert lane is not None
+    return call_direct(app, req, lane)
+
+
 # Each scenario runs several times in one process, because what the plan keeps from the first
 # request must not change later ones.
 ROUNDS = 3
 LANES: dict[str, Callable[[Any, Req], Seen]] = {"wsgi": call_wsgi, "direct": call_direct}
+if lanes.compiled is not None:
+    LANES["compiled"] = call_compiled
 
 
 def normal(seen: Seen) -> tuple[Any, ...]:

@@ -96,7 +96,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.time_limits",
         "carboy.log_fields",
         "carboy.request_identity",
-        "carboy.speedups",  # JSON has compiled twins
+        "carboy.speedups",  # JSON and the direct lane have compiled twins
         "carboy.werkzeug_log",
     ),
     "shared": ("carboy.app", "carboy.http", "carboy.engine_url", "carboy.lazy"),
@@ -200,13 +200,16 @@ COMPILED_MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.server.connection",
         "carboy.server.raw_socket",
     ),
+    "cycle": ("carboy._speedups.slots",),
     "turn": (
         "carboy._speedups.asgi",
+        "carboy._speedups.cycle",
         "carboy._speedups.names",
         "carboy._speedups.slots",
         "carboy._speedups.wsgi",
         "carboy.gateway",
         "carboy.gateway.asgi",
+        "carboy.gateway.direct",
         "carboy.gateway.wsgi",
         "carboy.protocol",
         "carboy.protocol.buffer",
@@ -266,6 +269,7 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
         "carboy.serving": "app.run() is Flask's method; the server is in the other column.",
     },
     "carboy.app.serving_hooks": {
+        "carboy.app.lane": "Loads compiled functions; only a server needs them.",
         "carboy.app.timetable": "Loads hashlib and fcntl; needed only with app.every().",
         "carboy.testing": "test_app() is a method of the application, as in Quart.",
     },
@@ -494,7 +498,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "automatic_hints", "quick_urls", "helpers", "logging", "views", "urls", "plan",
         "template_code", "template_runtime", "template_strings", "template_files",
         "templating", "after_response", "intervals", "timetable",
-        "errors", "returns", "sending", "static_lane", "no_route", "cycle", "stepwise",
+        "errors", "returns", "sending", "static_lane", "no_route", "cycle", "stepwise", "lane",
         "commands", "registry", "serving_hooks", "blueprint", "app",
     ),
     "realtime": (

@@ -21,7 +21,15 @@ Choose = Callable[[ModuleType | None], object]
 
 VARIABLE = "CARBOY_NO_SPEEDUPS"
 PACKAGE = "carboy._speedups"
-MODULES: tuple[str, ...] = ("head", "environ", "form", "json_reader", "json_writer", "turn")
+MODULES: tuple[str, ...] = (
+    "head",
+    "environ",
+    "form",
+    "json_reader",
+    "json_writer",
+    "cycle",
+    "turn",
+)
 if not getattr(sys, "_is_gil_enabled", lambda: True)():
     MODULES = MODULES[:-2]  # these rely on the interpreter lock, and would bring it back
 COMPILED = "compiled"  # the state in which they run

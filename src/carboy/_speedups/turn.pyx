@@ -38,6 +38,7 @@ from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from carboy._speedups.asgi cimport Maker, Steps
+from carboy._speedups.cycle cimport Lane
 from carboy._speedups.names cimport byte, is_name
 from carboy._speedups.slots cimport fresh, get, has, put, slot_offset
 from carboy._speedups.wsgi cimport Call
@@ -46,6 +47,7 @@ import socket as sockets
 from io import BytesIO
 
 from carboy.gateway import wsgi
+from carboy.gateway.direct import DirectGateway
 from carboy.gateway.wsgi import WsgiGateway
 from carboy.protocol import readers, response
 from carboy.protocol.buffer import ReceiveBuffer
@@ -377,7 +379,10 @@ cdef class Turn(Maker):
 
     cdef object dispatcher, responder, prepare, closing, finish, crew, scheduler
     cdef object hold_back, ready, made, append_ready, append_made, take_made, memory
-    cdef object handle, gateway  # of a WsgiGateway
+    cdef object handle  # of the gateway, with the next two
+    cdef object gateway  # a WsgiGateway, if this is just its function
+    cdef Lane lane  # of a DirectGateway, if this is just its function
+    cdef object direct  # a DirectGateway, if `prepare` is just its function
     cdef Steps steps  # of an AsgiGateway
     cdef bint underscores
     cdef dict averages
@@ -405,7 +410,11 @@ cdef class Turn(Maker):
         self.append_ready = self.ready.append
         self.append_made = self.made.append
         self.take_made = self.made.popleft
-        self.handle = self.gateway = None
+        self.handle = self.gateway = self.lane = self.direct = None
+        gateway = getattr(self.prepare, "__self__", None)
+        if type(gateway) is DirectGateway:
+            if self.prepare == DirectGateway.prepare.__get__(gateway):
+                self.direct = gateway
         self.underscores = engine.settings.limits.underscore_fields
         self.memory = dispatcher._memory
         self.averages = dispatcher._averages
@@ -447,6 +456,13 @@ cdef class Turn(Maker):
         exchange.body = exchange.cached_environ = None  # quicker to read than from the class
         exchange.context = context = PyContext_New()
         try:
+            self.look(self.dispatcher.handle)
+            if self.lane is not None and self.direct is not None:
+                key = self.lane.key_of(exchange)  # in no context, since it runs no other code
+                if key is not None:
+                    exchange.key = key
+                    self.append_ready((exchange, data))
+                    return None
             PyContext_Enter(context)
             try:
                 exchange.key = self.prepare(exchange)
@@ -496,7 +512,8 @@ cdef class Turn(Maker):
         head = exchange.head
         cdef bytes response_bytes = None
         answer = status = headers = body = close = None
-        cdef bint wsgi_here = self.is_wsgi(self.dispatcher.handle)
+        handle = self.dispatcher.handle
+        self.look(handle)
         try:
             if (
                 self.steps is not None
@@ -511,7 +528,9 @@ cdef class Turn(Maker):
             try:
                 if first_step:
                     answer = self.steps.run(exchange)
-                elif wsgi_here and type(connection) is Connection:
+                elif self.lane is not None:
+                    answer = self.lane.answer_to(exchange)
+                elif self.gateway is not None and type(connection) is Connection:
                     if type(head) is RequestHead and head.tail and exchange.body is None:
                         call = Call.__new__(Call)
                         answer = call.run(
@@ -522,7 +541,7 @@ cdef class Turn(Maker):
                             answer = answer_of(call, answer)
                             call = None
                 if call is None and answer is None:
-                    answer = self.dispatcher.handle(exchange)
+                    answer = handle(exchange)
             finally:
                 PyContext_Exit(context)
             if call is not None:
@@ -571,25 +590,28 @@ cdef class Turn(Maker):
             self.leave(exchange, response_bytes, now)
         return None
 
-    cdef bint is_wsgi(self, object handle) except -1:
-        """Whether the requests of this turn go to a WsgiGateway, as it is."""
+    cdef int look(self, object handle) except -1:
+        """Find out whether the requests of this turn go to a WsgiGateway or a Lane, as they are."""
         if handle is self.handle:
-            return self.gateway is not None
+            return 0
+        owner = getattr(handle, "__self__", None)
+        plain = type(owner) is WsgiGateway and handle == WsgiGateway.handle.__get__(owner)
+        self.gateway = owner if plain else None
+        self.lane = owner if type(owner) is Lane and handle == owner.handle else None
+        if self.direct is not None and self.direct.lane is not self.lane:
+            self.lane = None
         self.handle = handle
-        gateway = getattr(handle, "__self__", None)
-        plain = type(gateway) is WsgiGateway and handle == WsgiGateway.handle.__get__(gateway)
-        self.gateway = gateway if plain else None
         self.steps = None
-        if type(gateway).__name__ == "AsgiGateway":  # without a module that loads asyncio
+        if type(owner).__name__ == "AsgiGateway":  # without a module that loads asyncio
             from carboy.gateway.asgi import AsgiGateway
 
             if (
-                type(gateway) is AsgiGateway
-                and handle == AsgiGateway.handle.__get__(gateway)
-                and type(getattr(gateway, "state", None)) is dict
+                type(owner) is AsgiGateway
+                and handle == AsgiGateway.handle.__get__(owner)
+                and type(getattr(owner, "state", None)) is dict
             ):
-                self.steps = Steps(gateway, self.responder, self.averages, self)
-        return plain
+                self.steps = Steps(owner, self.responder, self.averages, self)
+        return 0
 
     cdef bytes whole(self, object machine, object status, object headers, bytes body, bytes extra):
         return whole_response(machine, status, headers, body, extra)

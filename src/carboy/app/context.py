@@ -13,7 +13,7 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from carboy.app import signals
-from carboy.app.active import NO_APP, NO_REQUEST, ActiveContext, Token, _cv
+from carboy.app.active import NO_APP, NO_REQUEST, ActiveContext, ContextSlots, Token, _cv
 from carboy.http.exceptions import HTTPException
 from carboy.http.properties import lazy
 from carboy.routing.adapter import matched_rule
@@ -186,7 +186,7 @@ def _late_request(ctx: RequestContext) -> Request:
     return request
 
 
-class RequestContext:
+class RequestContext(ContextSlots):
     """The context of a request: `request` and `session` belong to it.
 
     Pushing it also pushes an application context, unless that of its application is active.
@@ -195,24 +195,24 @@ class RequestContext:
     they are first used. If a streamed response pushes it again, it is like any other context.
     """
 
-    # Defaults in the class, because each request makes a context and sets few of these.
     app: Application
-    flashes: list[tuple[str, str]] | None = None
+    method: str | None
     # The origin of the request, and the result of URL matching before the context was made.
-    exchange: Exchange | None = None
-    environ: WSGIEnvironment | None = None
-    match: tuple[Rule, dict[str, Any]] | None = None
-    search: Search | None = None
-    method: str | None = None
-    copied = False  # for another thread or task
+    exchange: Exchange | None
+    match: tuple[Rule, dict[str, Any]] | None
     # Made when first used.
-    _request: Request | None = None  # set if it has to be closed at the end
-    _app_ctx: AppContext | None = None
-    _adapter: Any = UNSET
-    _opened: Any = None  # the session; None: not opened yet
-    _after: list[ft.AfterRequestCallable[Any]] | None = None
+    _request: Request | None  # set if it has to be closed at the end
+    _app_ctx: AppContext | None
+    _opened: Any  # the session; None: not opened yet
+    _after: list[ft.AfterRequestCallable[Any]] | None
+    _tokens: list[Any] | None
+    # Defaults in the class, because each request makes a context and sets few of these.
+    flashes: list[tuple[str, str]] | None = None
+    environ: WSGIEnvironment | None = None  # instead of an exchange
+    search: Search | None = None  # instead of a match
+    copied = False  # for another thread or task
+    _adapter: Any = UNSET  # made when first used
     jobs: Any = None  # those of `after_response`
-    _tokens: list[Any] | None = None
 
     def __init__(
         self,
@@ -222,14 +222,14 @@ class RequestContext:
         session: SessionMixin | None = None,
     ) -> None:
         self.app = app
+        self.exchange = self.match = self._after = self._app_ctx = None
         if request is None:
             request = app.request_class(environ)  # type: ignore[arg-type]
             request.json_module = app.json
         self.request = self._request = request
         self.method = request.method
         self._tokens = []
-        if session is not None:
-            self._opened = session
+        self._opened = session
         self.make_adapter()
 
     if TYPE_CHECKING:

@@ -145,7 +145,6 @@ def handle(
                 return made
         ctx = _new_context(RequestContext)
         ctx.app = app
-        # Set here, because Python finds a default of the class much more slowly.
         ctx.match = ctx._after = ctx._opened = ctx._tokens = ctx._request = ctx._app_ctx = None
         ctx.exchange = exchange
         ctx.method = exchange.head.method
@@ -176,7 +175,7 @@ def wsgi(
         ctx = _new_context(RequestContext)
         ctx.app = app
         ctx.match = ctx._after = ctx._opened = ctx._tokens = ctx._request = ctx._app_ctx = None
-        ctx.environ = environ
+        ctx.exchange, ctx.environ = None, environ
         ctx.method = method = environ["REQUEST_METHOD"].upper()
         if not plan.from_wire:
             ctx.request = ctx._request = app.request_class(environ)

@@ -267,6 +267,7 @@ class Plan(Steps):
             self.matches_early and not url_map.host_matching and not app.subdomain_matching
         )
         self.find: Callable[[str, str], Any] = url_map.lookup
+        self.stock_find = Map.lookup.__get__(url_map)
         self.domains: dict[Hashable, str] = {}
         self.default_domain = url_map.default_subdomain
         self.trusted: Any = None
@@ -299,6 +300,8 @@ class Plan(Steps):
             or self.early_session
             or self.keyless_sessions
         ) and (self.from_wire and self.matches_early and bool(self.plain_types))
+        # The same for a URL that is matched without its host (see _speedups/cycle.pyx).
+        self.quick = self.stock_cycle and self.plain_urls and self.find == self.stock_find
         # The same for handlers as well, for a request without a rule (see no_route).
         self.stock_errors = (self.stock_cycle and self.error_pages and self.plain_errors) and not (
             self._find_error_handler

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 from carboy.app.intervals import seconds_of
@@ -104,6 +105,12 @@ class ServingHooks:
     def direct_ready_checks(self) -> list[ReadyCheck]:
         """Name, time limit and function of each check, for a server."""
         return [each._replace(call=self._in_context(each.call)) for each in self.ready_check_funcs]
+
+    def direct_lane(self) -> Callable[[Any], Any]:
+        """A function that finds the compiled lane, which a server calls with the last result."""
+        from carboy.app.lane import lane_of
+
+        return partial(lane_of, self)
 
     def _in_context(self, f: Callable[[], Any]) -> Callable[[], Any]:
         app: Any = self

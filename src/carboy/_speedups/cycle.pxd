@@ -1,0 +1,19 @@
+# cython: language_level=3
+"""What other compiled modules call of cycle.pyx."""
+
+
+cdef class Lane:
+    cdef readonly object app
+    cdef readonly dict state
+    cdef object plan
+    cdef bint quick
+    cdef object config  # a dict, perhaps of a subclass with the same `__getitem__`
+    cdef dict plan_state, views
+    cdef object url_map, find, json
+    cdef bint own_json
+
+    cdef int adopt(self, object plan) except -1
+    cdef object key_of(self, object exchange)
+    cdef object answer_to(self, object exchange)
+    cdef object answer_of(self, object ctx, object value)
+    cdef bint only_the_view(self) except -1

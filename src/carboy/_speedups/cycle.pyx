@@ -1,0 +1,299 @@
+# cython: language_level=3, binding=False
+# cython: boundscheck=False, wraparound=False, initializedcheck=False
+"""The direct lane of an application for ordinary requests: the twins of `prepare` and `handle`
+(app/cycle.py).
+
+Ordinary is a request that a rule of the default domain matches, in an application whose cycle is
+that of the package, if nothing but the view takes part. Everything else is done by the twins:
+
+    before the view     they take the whole request
+    after the view      `run` goes on with the value or the error of the view, as it does with those
+                        of a view that was awaited
+
+This module imports nothing of the package: app/lane.py, which loads it, hands over what it uses.
+"""
+
+from cpython.dict cimport PyDict_Copy, PyDict_GetItem, PyDict_GetItemWithError
+from cpython.dict cimport PyDict_Size
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_XDECREF
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
+from cpython.unicode cimport PyUnicode_AsUTF8String
+
+from carboy._speedups.slots cimport fresh, get, has, put, slot_offset
+
+cdef extern from "Python.h":
+    """
+    /* The error that was raised, as an `except` has it, but without a line in its traceback. */
+    static PyObject *taken_error(void) {
+        PyObject *kind, *error, *traceback;
+        PyErr_Fetch(&kind, &error, &traceback);
+        PyErr_NormalizeException(&kind, &error, &traceback);
+        if (traceback != NULL) {
+            PyException_SetTraceback(error, traceback);
+            Py_DECREF(traceback);
+        }
+        Py_DECREF(kind);
+        return error;
+    }
+    """
+    object taken_error()
+    object PyContextVar_Set(object variable, object value)
+    int PyContextVar_Get(object variable, PyObject* default, PyObject** value) except -1
+    int PyContextVar_Reset(object variable, object token) except -1
+    PyObject* PyObject_CallNoArgs(object function)
+    PyObject* PyObject_Call(object function, object arguments, object keywords)
+    bint PyUnicode_IS_ASCII(object text)
+    Py_ssize_t PyBytes_GET_SIZE(object data)
+
+cdef tuple NO_ARGUMENTS = ()
+cdef object YES = True, NO = False  # a cast of the literals would be one of numbers
+
+# --- what app/lane.py hands over
+
+cdef object RequestContext, active, prepare_twin, handle_twin, run, raising, returning
+cdef object release, session_to_refresh, long_length
+cdef dict signals
+cdef list LENGTHS
+cdef object HTML
+cdef Py_ssize_t APP, EXCHANGE, MATCH, METHOD, AFTER, OPENED, TOKENS, REQUEST, APP_CTX
+
+
+def prepare(names):
+    """Take the classes and functions of the twins, by their names."""
+    global RequestContext, active, prepare_twin, handle_twin, run, raising, returning
+    global release, session_to_refresh, long_length, signals, LENGTHS, HTML
+    global APP, EXCHANGE, MATCH, METHOD, AFTER, OPENED, TOKENS, REQUEST, APP_CTX
+    RequestContext = names["RequestContext"]
+    active = names["active"]
+    prepare_twin, handle_twin, run = names["prepare"], names["handle"], names["run"]
+    raising, returning = names["raising"], names["returning"]
+    release, session_to_refresh = names["release"], names["session_to_refresh"]
+    signals, LENGTHS, HTML = names["signals"], names["LENGTHS"], names["HTML"]
+    slots = names["slots"]
+    APP, EXCHANGE = slot_offset(slots["app"]), slot_offset(slots["exchange"])
+    MATCH, METHOD = slot_offset(slots["match"]), slot_offset(slots["method"])
+    AFTER, OPENED = slot_offset(slots["_after"]), slot_offset(slots["_opened"])
+    TOKENS, REQUEST = slot_offset(slots["_tokens"]), slot_offset(slots["_request"])
+    APP_CTX = slot_offset(slots["_app_ctx"])
+
+
+cdef inline bint is_empty(PyObject* table):
+    """Whether this is an empty dict (of that class or a subclass) or an empty list."""
+    if table == NULL:
+        return False
+    if isinstance(<object>table, dict):
+        return not PyDict_Size(<object>table)
+    return type(<object>table) is list and not PyList_GET_SIZE(<object>table)
+
+
+cdef bint are_unheard() except -1:
+    """Whether no signal of a request has a receiver."""
+    if signals["request_started"].receivers or signals["request_finished"].receivers:
+        return False
+    for signal in signals["of_contexts"]:
+        if signal:
+            return False
+    return True
+
+
+cdef class Lane:
+    """The direct lane of one application. `prepare` and `handle` are those of app/cycle.py.
+
+    Threads change nothing but what is taken from a new plan, and `plan` last.
+    """
+
+    def __init__(self, app):
+        self.app = app
+        self.state = app.__dict__
+
+    def prepare(self, exchange):
+        """The dispatch key."""
+        return self.key_of(exchange)
+
+    def handle(self, exchange):
+        """The answer."""
+        return self.answer_to(exchange)
+
+    cdef int adopt(self, object plan) except -1:
+        """Take from a plan what requests need of it."""
+        state = self.state
+        config = plan.config
+        views = state.get("view_functions")
+        self.quick = (
+            plan.quick
+            and isinstance(config, dict)
+            and type(config).__getitem__ is dict.__getitem__
+            and isinstance(views, dict)
+            and type(views).__getitem__ is dict.__getitem__
+        )
+        if self.quick:
+            self.plan_state = plan.__dict__
+            self.config = config
+            self.views = plan.views
+            self.url_map = self.app.url_map
+            self.find = plan.find
+            self.json = self.app.json
+            self.own_json = dict not in plan.plain_types
+        self.plan = plan
+        return 0
+
+    cdef object key_of(self, object exchange):
+        cdef PyObject* found = PyDict_GetItem(self.state, "_plan_made")
+        cdef PyObject* rule
+        if found == NULL:
+            return prepare_twin(self.app, exchange)
+        if <PyObject*>self.plan != found:
+            self.adopt(<object>found)
+        head = exchange.head
+        path = head.path
+        if not self.quick or not path or type(path) is not str or head.upgrade:
+            return prepare_twin(self.app, exchange)
+        found = PyDict_GetItem(self.config, "TRUSTED_HOSTS")
+        if found != <PyObject*>None or PyDict_GetItem(self.plan_state, "trusted") != found:
+            return prepare_twin(self.app, exchange)
+        domains = <object>PyDict_GetItem(self.plan_state, "domains")
+        if (
+            PyDict_GetItem(domains, head.host) == NULL
+            or not PyUnicode_IS_ASCII(path)
+            or "%" in <str>path
+        ):
+            return prepare_twin(self.app, exchange)
+        method = head.method
+        answers = PyDict_GetItem(self.url_map._fast_path.fixed, path)
+        if answers != NULL:
+            rule = PyDict_GetItem(<object>answers, method)
+            if rule == NULL:
+                rule = PyDict_GetItem(<object>answers, None)
+            if rule != NULL:
+                defaults = (<object>rule).defaults
+                exchange.match = (<object>rule, PyDict_Copy(defaults) if defaults else {})
+                return (<object>rule)._key
+        match = self.find(method, path)
+        if match is None:
+            return prepare_twin(self.app, exchange)
+        exchange.match = match
+        return match[0]._key
+
+    cdef bint only_the_view(self) except -1:
+        """Whether no hook, teardown function or receiver of a signal can take part now."""
+        cdef dict state = self.state
+        return (
+            (PyDict_GetItem(signals, "loaded") == <PyObject*>NO or are_unheard())
+            and is_empty(PyDict_GetItem(state, "before_request_funcs"))
+            and is_empty(PyDict_GetItem(state, "url_value_preprocessors"))
+            and is_empty(PyDict_GetItem(state, "after_request_funcs"))
+            and is_empty(PyDict_GetItem(state, "teardown_request_funcs"))
+            and is_empty(PyDict_GetItem(state, "teardown_appcontext_funcs"))
+        )
+
+    cdef object answer_to(self, object exchange):
+        cdef dict state = self.state
+        cdef PyObject* found = PyDict_GetItem(state, "_plan_made")
+        cdef PyObject* known
+        cdef PyObject* views
+        cdef PyObject* value = NULL
+        if found == NULL:
+            return handle_twin(self.app, exchange)
+        plan = <object>found
+        if self.plan is not plan:
+            self.adopt(plan)
+        match = exchange.match
+        method = exchange.head.method
+        if (
+            not self.quick
+            or type(match) is not tuple
+            or method == "OPTIONS"
+            or PyDict_GetItem(state, "_got_first_request") != <PyObject*>YES
+            or PyDict_GetItem(self.plan_state, "awaits") != <PyObject*>NO
+            or not self.only_the_view()
+        ):
+            return handle_twin(self.app, exchange)
+        rule = <object>PyTuple_GET_ITEM(match, 0)
+        values = <object>PyTuple_GET_ITEM(match, 1)
+        endpoint = rule.endpoint
+        views = PyDict_GetItem(state, "view_functions")
+        found = PyDict_GetItem(<object>views, endpoint)
+        known = PyDict_GetItem(self.views, endpoint)
+        if (
+            found == NULL
+            or known == NULL
+            or PyTuple_GET_ITEM(<object>known, 0) != found
+            or (values and "filename" in values)  # perhaps a static file
+        ):
+            return handle_twin(self.app, exchange)
+        view = <object>PyTuple_GET_ITEM(<object>known, 1)
+        PyContextVar_Get(active, NULL, &value)
+        if value != NULL and value != <PyObject*>None:
+            Py_XDECREF(value)
+            return handle_twin(self.app, exchange)
+        Py_XDECREF(value)
+        ctx = fresh(RequestContext)
+        put(ctx, APP, self.app)
+        put(ctx, EXCHANGE, exchange)
+        put(ctx, MATCH, match)
+        put(ctx, METHOD, method)
+        put(ctx, AFTER, None)
+        put(ctx, OPENED, None)
+        put(ctx, TOKENS, None)
+        put(ctx, REQUEST, None)
+        put(ctx, APP_CTX, None)
+        token = PyContextVar_Set(active, ctx)
+        value = PyObject_Call(view, NO_ARGUMENTS, values) if values else PyObject_CallNoArgs(view)
+        if value == NULL:
+            return run(
+                self.app, plan, ctx, exchange, None, None, (token, raising(taken_error()))
+            )
+        result = <object>value
+        Py_XDECREF(value)
+        answer = self.answer_of(ctx, result)
+        if answer is None:
+            return run(self.app, plan, ctx, exchange, None, None, (token, returning(result)))
+        # What `run` does at its end, if nothing takes part in it.
+        request = get(ctx, REQUEST)
+        if request is not None:
+            release(request)
+        app_ctx = get(ctx, APP_CTX)
+        if app_ctx is not None:
+            app_ctx._cv_tokens.clear()
+        PyContextVar_Reset(active, token)
+        return answer
+
+    cdef object answer_of(self, object ctx, object value):
+        """As `answer_of` of the twin, for text, bytes and JSON that no code sees; else None."""
+        config = self.config
+        cdef PyObject* secret = PyDict_GetItem(config, "SECRET_KEY")
+        cdef Py_ssize_t size
+        content_type = HTML
+        if (
+            not has(ctx, AFTER, None)
+            or not has(ctx, OPENED, None)
+            or not has(ctx, TOKENS, None)
+            or secret == NULL
+            or not self.only_the_view()
+        ):
+            return None
+        try:
+            if secret != <PyObject*>None and session_to_refresh(self.app, ctx):
+                return None
+            if type(value) is str:
+                body = PyUnicode_AsUTF8String(value)
+            elif type(value) is bytes:
+                body = value
+            elif (type(value) is dict or type(value) is list) and not self.own_json:
+                text = self.json.dumps_compact(value, config["DEBUG"])
+                body = PyUnicode_AsUTF8String(f"{text}\n")
+                content_type = ("Content-Type", self.json.mimetype)
+            else:
+                return None
+        except Exception:
+            return None  # `run` raises the error again, and handles it
+        size = PyBytes_GET_SIZE(body)
+        if size < PyList_GET_SIZE(LENGTHS):
+            length = <object>PyList_GET_ITEM(LENGTHS, size)
+        else:
+            length = ("Content-Length", str(size))
+        if get(ctx, METHOD) == "HEAD":
+            body = b""
+        return "200 OK", [content_type, length], body, None

@@ -24,7 +24,7 @@ from hyperframe.frame import (
 from carboy import Carboy, Response, request, send_file
 from carboy.net.poller import WRITE
 from carboy.protocol.http2.session import FRAMES_A_TURN, Session
-from carboy.server.http2.pipe import Pipe, StreamSocket
+from carboy.server.http2.pipe import Pipe, StreamConnection, StreamSocket
 from carboy.server.responder import SLICE
 from http2_client import GET, PREFACE, FrameClient, connected, http2, served_h2c, show
 from live_engine import eventually
@@ -338,6 +338,14 @@ def test_a_thread_that_waits_goes_on_when_the_socket_takes_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("carboy.server.http2.pipe.SECOND", 600.0)  # it looks again only if told
+    waits = []
+    wait = StreamConnection.wait
+
+    def counted(connection: StreamConnection, flag: int) -> float:
+        waits.append(flag)
+        return wait(connection, flag)
+
+    monkeypatch.setattr(StreamConnection, "wait", counted)
 
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         write = start_response("200 OK", [("Content-Length", "8000000")])
@@ -358,6 +366,7 @@ def test_a_thread_that_waits_goes_on_when_the_socket_takes_more(
         size = 0
         while size < 8_000_000:
             size += len(client.next(DataFrame).data)
+    assert len(waits) < 1000  # after each, something was sent
 
 
 def test_a_client_that_does_not_read_is_not_read_either() -> None:

@@ -113,8 +113,12 @@ class Pipe(Connection):
         else:
             del self.behind[connection]
         if self.behind:
-            self.reorder = True
-            self.pipes.look_at(self)
+            self.ask_for_a_turn()
+
+    def ask_for_a_turn(self) -> None:
+        """Have the leader find out which responses go on, in its next turn. With the lock."""
+        self.reorder = True
+        self.pipes.look_at(self)
 
     @property
     def full(self) -> bool:
@@ -127,7 +131,7 @@ class StreamConnection(Connection):
 
     own_socket = False
 
-    __slots__ = ("pipe", "queued", "stream")
+    __slots__ = ("pipe", "queued", "sent", "stream", "turn")
 
     def __init__(self, pipe: Pipe, stream: Stream, now: float) -> None:
         super().__init__(StreamSocket(pipe, stream, self), stream, pipe.peer, pipe.server, now)
@@ -136,6 +140,7 @@ class StreamConnection(Connection):
         self.stream = stream  # the machine
         self.interest = READ
         self.queued = False  # the leader is about to look at it
+        self.turn = self.sent = 0  # number of a turn of the leader, and bytes sent in it
 
     # One template for all requests of a client: threads that run two of them may replace it, but
     # each replaces the pair of fields and environ at once.
@@ -206,6 +211,8 @@ class StreamConnection(Connection):
             pipe.pipes.serve_here(pipe)
         else:
             with pipe.lock:
+                if flag == WRITE and self.had_its_turn():
+                    pipe.ask_for_a_turn()
                 pipe.change.wait_for(lambda: self._ready(stream, flag), SECOND)
                 if flag == WRITE and self.waits_for_others(at_once=False):
                     return 0.0  # the client is not slow
@@ -216,19 +223,27 @@ class StreamConnection(Connection):
             return True
         if flag == READ:
             return stream.readable
+        if self.had_its_turn() and not self.frames_are_next:
+            return False
         return self.may_send(self.pipe.first())
+
+    def had_its_turn(self) -> bool:
+        """Whether it has sent enough, and the leader has to begin another turn. With the lock."""
+        pipes = self.pipe.pipes
+        if self.turn != pipes.turn:
+            self.turn, self.sent = pipes.turn, 0
+        return self.sent >= QUANTUM and bool(self.pipe.behind) and not pipes.single_threaded
 
 
 class StreamSocket:
     """The socket of one request: a net.stream.Stream."""
 
-    __slots__ = ("_connection", "_pipe", "_sent", "_stream", "_turn")
+    __slots__ = ("_connection", "_pipe", "_stream")
 
     def __init__(self, pipe: Pipe, stream: Stream, connection: StreamConnection) -> None:
         self._pipe = pipe
         self._stream = stream
         self._connection = connection
-        self._turn = self._sent = 0  # number of a turn of the leader, and bytes sent in it
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pipe.sock, name)  # facts and variables of TLS
@@ -263,7 +278,7 @@ class StreamSocket:
             self._check()
             most = self._most(pipe)
             sent = pipe.session.sender.send(stream, data, most) if most else 0
-            self._sent += sent
+            self._connection.sent += sent
             if sent < len(data):
                 pipe.behind[self._connection] = None
             if stream.finished and pipe.pipes.gathering:
@@ -277,19 +292,15 @@ class StreamSocket:
     def _most(self, pipe: Pipe) -> int:
         """The number of bytes to send next, at least: those of one frame may be more."""
         connection = self._connection
-        if self._turn != pipe.pipes.turn:
-            self._turn, self._sent = pipe.pipes.turn, 0
+        had_its_turn = connection.had_its_turn()
         if pipe.full or not pipe.behind:
             return 0 if pipe.full else QUANTUM
         if connection.frames_are_next:
             return 1
         if connection.waits_for_others():
             return 0
-        if (
-            self._sent >= QUANTUM and not pipe.pipes.single_threaded
-        ):  # and the leader has to begin another turn
-            pipe.reorder = True
-            pipe.pipes.look_at(pipe)
+        if had_its_turn:
+            pipe.ask_for_a_turn()
             return 0
         return QUANTUM
 

@@ -228,8 +228,8 @@ class Pipes:
 
     def _writable(self, pipe: Pipe) -> None:
         """Responses may be sent again: the first ones by their priority, or all that share it."""
-        pipe.reorder = False
         with pipe.lock:
+            pipe.reorder = False
             first = pipe.first()
             pipe.change.notify_all()
         for each in list(pipe.streams.values()):
@@ -239,7 +239,6 @@ class Pipes:
     def run(self, lead: Lead, now: float) -> None:
         """Look at everything that is queued; what is added meanwhile waits for the next turn."""
         self.gathering = not self.single_threaded
-        self.turn += 1
         queue = self.queue
         for _ in range(len(queue)):
             each = queue.popleft()
@@ -267,6 +266,7 @@ class Pipes:
     def finish_turn(self) -> None:
         """Send what was gathered, and watch and end pipes as they need it."""
         self.gathering = False
+        self.turn += 1
         dirty = self.dirty
         for _ in range(len(dirty)):
             pipe = dirty.popleft()

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import carboy
 from _speedups.twins import compiled
 from carboy.protocol import LocalProtocolError, response
 from carboy.server import turn
@@ -242,3 +243,126 @@ def test_both_twins_send_the_same_bytes() -> None:
             if held:
                 speedups.release("a test")
     assert len(found) == 1
+
+
+# -- bodies -------------------------------------------------------------------------------------
+
+
+def echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    body = environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    names = ("REQUEST_METHOD", "PATH_INFO", "CONTENT_LENGTH", "CONTENT_TYPE")
+    return ["|".join(environ.get(name, "") for name in names).encode() + b"|" + body + b"<end>"]
+
+
+def post(body: bytes, *lines: str, path: str = "/") -> bytes:
+    fields = (f"POST {path} HTTP/1.1", "Host: a", *lines, f"Content-Length: {len(body)}")
+    return "".join(f"{line}\r\n" for line in fields).encode() + b"\r\n" + body
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"
+# What is sent at a time; the bytes of one line are one or more requests.
+SENT = {
+    "one body": [post(b"a=b", "Content-Type: text/plain")],
+    "several": [post(b"one"), post(b"two"), post(b"three", path="/%20?x=1"), post(b"fourth")],
+    "no body": [post(b""), GET, post(b""), post(b"x"), post(b""), GET],
+    "a body that is a request": [post(GET), GET, post(GET), post(post(b"x")), post(b"\r\n\r\n")],
+    "large": [post(b"x" * 7000), post(b"y" * 9000), post(b"z" * 200_000), post(b"w" * 7000)],
+    "in pieces": [post(b"body")[:-2], b"dy", post(b"body")[:-4], b"body", post(b"body")],
+    "pipelined": [post(b"one") + post(b"two") + GET, post(b"one") + post(b"two")[:-1], b"o"],
+    "chunked": [post(b"one"), CHUNKED, post(b"one"), CHUNKED],
+    "a client that waits": [post(b"one", "Expect: 100-continue"), post(b"two")],
+    "with a proxy": [post(b"one", "X-Forwarded-For: 1.2.3.4")] * 2,
+    "HTTP/1.0": [post(b"one").replace(b"1.1", b"1.0")],
+    "closed": [post(b"one"), post(b"two", "Connection: close")],
+    "two lengths": [post(b"one"), post(b"two", "Content-Length: 3")],
+    "no number": [post(b"one"), post(b"two").replace(b"Length: 3", b"Length: +3")],
+    "too long": [post(b"one"), post(b"x" * 300_001)[:100]],
+}
+MANY: dict[str, Any] = {"inline_budget": 60.0, "limit_body": 300_000}
+
+
+@pytest.mark.parametrize("name", SENT)
+def test_both_twins_answer_requests_with_bodies_alike(name: str) -> None:
+    found = set()
+    for held in (True, False):
+        if held:
+            speedups.hold("a test")
+        try:
+            with served(echo, record=False, **MANY) as live, live.client() as client:
+                for data in SENT[name]:
+                    client.send(data)
+                client.send(LAST)
+                found.add(_date.sub(b"", client.rest()))
+        finally:
+            if held:
+                speedups.release("a test")
+    assert len(found) == 1
+
+
+@contextmanager
+def counted(app: Any = echo, **more: Any) -> Iterator[tuple[Live, list[Any]]]:
+    """A server, and the requests whose body the function in Python has taken."""
+    with served(app, record=False, **{**MANY, **more}) as live:
+        reader = live.engine._body_reader
+        begin, taken = reader.begin, list[Any]()
+        reader.begin = lambda exchange: (taken.append(exchange), begin(exchange))[1]  # type: ignore[method-assign]
+        yield live, taken
+
+
+def test_a_body_that_comes_with_its_head_is_taken_by_the_turn(which: str) -> None:
+    with counted() as (live, taken), live.client() as client:
+        client.send(GET)  # the first request of a connection is read in Python
+        assert client.reply().body == b"GET|/|||<end>"
+        for body in (b"one", b"two", b"x" * 7000, GET):
+            client.send(post(body))
+            assert client.reply().body == b"POST|/|%d||%b<end>" % (len(body), body)
+        assert len(taken) == (4 if which == "python" else 0)
+
+
+def test_a_flask_application_reads_it(which: str) -> None:
+    app = carboy.Flask("bodies")
+    app.add_url_rule("/", view_func=lambda: carboy.request.get_json() | {"b": 2}, methods=["POST"])
+    with counted(app) as (live, taken), live.client() as client:
+        client.send(GET)
+        assert client.reply().status == 405
+        for _ in range(3):
+            client.send(post(b'{"a": 1}', "Content-Type: application/json"))
+            assert client.reply().body == b'{"a":1,"b":2}\n'
+        app.config["MAX_CONTENT_LENGTH"] = 3  # the application reads the body itself, and refuses
+        client.send(post(b'{"a": 1}', "Content-Type: application/json"))
+        assert client.reply().status == 413
+        assert len(taken) == (4 if which == "python" else 1)
+
+
+@pytest.mark.usefixtures("which")
+@pytest.mark.parametrize("spool_limit", [0, 2, 3])
+def test_a_body_above_the_limit_for_memory_goes_into_a_file(spool_limit: int) -> None:
+    with counted(spool_limit=spool_limit) as (live, _), live.client() as client:
+        for _ in range(2):
+            client.send(post(b"one"))
+            assert client.reply().body == b"POST|/|3||one<end>"
+
+
+@pytest.mark.usefixtures("which")
+def test_a_gateway_may_set_a_smaller_limit() -> None:
+    with counted() as (live, _), live.client() as client:
+        gateway: Any = live.engine._body_reader._gateway
+        gateway.body_limit = lambda exchange: 3
+        client.send(post(b"one"))
+        assert client.reply().status == 200
+        client.send(post(b"four"))
+        assert b" 413 " in client.rest()
+
+
+@pytest.mark.usefixtures("which")
+def test_an_error_of_the_gateway_is_500(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(exchange: Any) -> Any:
+        raise ValueError("broken")
+
+    with counted() as (live, _), live.client() as client:
+        gateway: Any = live.engine._body_reader._gateway
+        gateway.wants_stream = broken
+        client.send(post(b"one"))
+        assert b" 500 " in client.rest()
+    assert "broken" in caplog.text

@@ -34,7 +34,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from libc.errno cimport EAGAIN, EINTR, errno
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from carboy._speedups.asgi cimport Maker, Steps
@@ -374,6 +374,18 @@ cdef int show(object memory, bytes data) except -1:
     return 0
 
 
+cdef inline void accept(object machine, object head) noexcept:
+    """The state of the machine after a whole request."""
+    put(machine, HEAD, head)
+    put(machine, WRITING, WAITING)
+    put(machine, MUST_CLOSE, False if head.keep_alive else True)
+    put(machine, READING, REQUEST_READ)
+
+
+cdef enum:
+    NONE = 0  # where the body is, if there is none
+
+
 cdef class Turn(Maker):
     """The steps of one engine, and what they use of it."""
 
@@ -384,11 +396,12 @@ cdef class Turn(Maker):
     cdef Lane lane  # of a DirectGateway, if this is just its function
     cdef object direct  # a DirectGateway, if `prepare` is just its function
     cdef Steps steps  # of an AsgiGateway
+    cdef object body_reader
     cdef bint underscores
     cdef dict averages
     cdef double budget, worth
     cdef char* buffer
-    cdef Py_ssize_t size
+    cdef Py_ssize_t size, most_in_memory
 
     def __cinit__(self, engine, dispatcher, size):
         self.size = size
@@ -415,6 +428,8 @@ cdef class Turn(Maker):
         if type(gateway) is DirectGateway:
             if self.prepare == DirectGateway.prepare.__get__(gateway):
                 self.direct = gateway
+        self.body_reader = engine._body_reader
+        self.most_in_memory = engine.settings.spool_limit
         self.underscores = engine.settings.limits.underscore_fields
         self.memory = dispatcher._memory
         self.averages = dispatcher._averages
@@ -427,8 +442,10 @@ cdef class Turn(Maker):
     def read(self, connection):
         """Receive from a connection, and put an ordinary request into `ready`.
 
-        None if that was done; else the bytes that have come. Raises OSError.
+        None if that was done; else the bytes that have come. Raises OSError. Nothing has changed
+        then. A request with a body has been prepared at most, which the twin does again.
         """
+        cdef Py_ssize_t body
         if type(connection) is not Connection:  # before its slots are read
             return connection.sock.recv(self.size)
         sock = get(connection, SOCK)
@@ -442,52 +459,94 @@ cdef class Turn(Maker):
             or not has(connection, PHASE, IDLE)
         ):
             return data
-        head = self.head_in(machine, data)
-        if head is None or type(head) is not RequestHead or head.content_length:
+        head = self.head_in(machine, data, &body)
+        if head is None or type(head) is not RequestHead:
             return data
-        put(machine, HEAD, head)
-        put(machine, WRITING, WAITING)
-        put(machine, MUST_CLOSE, not head.keep_alive)
-        put(machine, READING, REQUEST_READ)
         exchange = fresh(ServerExchange)
         exchange.head = head
         exchange.connection = connection
         exchange.responder = self.responder
         exchange.body = exchange.cached_environ = None  # quicker to read than from the class
         exchange.context = context = PyContext_New()
+        if body == NONE:
+            accept(machine, head)
         try:
             self.look(self.dispatcher.handle)
+            key = None
             if self.lane is not None and self.direct is not None:
                 key = self.lane.key_of(exchange)  # in no context, since it runs no other code
-                if key is not None:
-                    exchange.key = key
-                    self.append_ready((exchange, data))
-                    return None
-            PyContext_Enter(context)
-            try:
-                exchange.key = self.prepare(exchange)
-            finally:
-                PyContext_Exit(context)
+            if key is None:
+                PyContext_Enter(context)
+                try:
+                    key = self.prepare(exchange)
+                finally:
+                    PyContext_Exit(context)
+            exchange.key = key
+            if body != NONE:
+                if not self.may_have(exchange, machine, PyBytes_GET_SIZE(data) - body):
+                    return data
+                accept(machine, head)
         except BaseException as error:
+            if body != NONE:
+                if isinstance(error, Exception):
+                    return data
+                accept(machine, head)
             self.closing.fail_early(connection, exchange, error)
             return None
+        if body != NONE:
+            exchange.body = BytesIO(data[body:])
+            exchange.body_size = PyBytes_GET_SIZE(data) - body
         self.append_ready((exchange, data))
         return None
 
-    cdef object head_in(self, object machine, bytes data):
-        """The head that `data` is, if it is an ordinary one."""
-        if PyBytes_GET_SIZE(data) > <Py_ssize_t>get(machine, QUICK):
-            return None
+    cdef object head_in(self, object machine, bytes data, Py_ssize_t* body):
+        """The head in `data`, if `data` is an ordinary one, or one and its whole body.
+
+        `body`: where the body is in `data`.
+        """
+        cdef const char* p = PyBytes_AS_STRING(data)
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(data), quick = get(machine, QUICK)
+        cdef long long start, end
+        body[0] = NONE
         last = get(machine, HEAD)
-        if last is not None:
-            tail = last.tail
-            if tail and data.endswith(tail):
-                head = readers.similar_head(data, last)
+        if last is not None and last.tail:
+            tail = <bytes>last.tail
+            end = size - <long long>(last.content_length or 0)
+            start = end - PyBytes_GET_SIZE(tail)
+            if (
+                start > 0
+                and end <= quick
+                and memcmp(p + start, PyBytes_AS_STRING(tail), end - start) == 0
+            ):
+                head = readers.similar_head(data if end == size else data[:end], last)
                 if head is not None:
+                    body[0] = NONE if end == size else end
                     return head
-        if data.find(b"\r\n\r\n") + 4 != PyBytes_GET_SIZE(data):
+        end = data.find(b"\r\n\r\n") + 4
+        if end < 4 or end > quick:
             return None
-        return readers.quick_head(data, get(machine, LIMITS))
+        if end == size:
+            head = readers.quick_head(data, get(machine, LIMITS))
+            return None if head is None or head.content_length else head
+        head = readers.quick_head(data[:end], get(machine, LIMITS))
+        if head is None or head.content_length != size - end:
+            return None
+        body[0] = end
+        return head
+
+    cdef bint may_have(self, object exchange, object machine, Py_ssize_t size) except -1:
+        """Whether the application is to get a body of this size, as BodyReader.begin decides."""
+        gateway = self.body_reader._gateway
+        limit = gateway.body_limit(exchange)
+        if limit is None:
+            limit = get(machine, LIMITS).body
+        later = self.body_reader._answers_later
+        return (
+            size <= <Py_ssize_t>limit
+            and size <= self.most_in_memory
+            and not gateway.wants_stream(exchange)
+            and (later is None or not later(exchange))
+        )
 
     def dispatch(self, lead, exchange, data=None, slow=False):
         """As Dispatcher.dispatch."""
@@ -531,7 +590,7 @@ cdef class Turn(Maker):
                 elif self.lane is not None:
                     answer = self.lane.answer_to(exchange)
                 elif self.gateway is not None and type(connection) is Connection:
-                    if type(head) is RequestHead and head.tail and exchange.body is None:
+                    if type(head) is RequestHead and head.tail:
                         call = Call.__new__(Call)
                         answer = call.run(
                             self.gateway.app, exchange, head, connection, self.underscores

@@ -40,14 +40,15 @@ cdef object URI = keys["REQUEST_URI"]
 cdef object RAW_URI = keys["RAW_URI"]
 cdef object PATH = keys["PATH_INFO"]
 cdef object QUERY = keys["QUERY_STRING"]
+cdef object INPUT = keys["wsgi.input"]
 cdef object EXCHANGE = keys["carboy.exchange"]
 cdef object SOCKET = keys["werkzeug.socket"]
 
 
 cdef object environ_of(object exchange, object head, object connection, bint underscores):
-    """ServerExchange.environ for a request without a body on a connection of just its class.
+    """ServerExchange.environ for a request on a connection of just its class.
 
-    `head` is a RequestHead of just that class, and has a tail.
+    `head` is a RequestHead of just that class, and has a tail, so a body is not chunked.
     """
     cdef object known = get(connection, TEMPLATE)
     cdef object tail = head.tail
@@ -73,6 +74,9 @@ cdef object environ_of(object exchange, object head, object connection, bint und
     PyDict_SetItem(environ, RAW_URI, target)
     PyDict_SetItem(environ, PATH, decode_path(path) if "%" in <str>path else path)
     PyDict_SetItem(environ, QUERY, head.query)
+    body = exchange.body
+    if body is not None:
+        PyDict_SetItem(environ, INPUT, body)
     PyDict_SetItem(environ, EXCHANGE, exchange)
     sock = fresh(RawSocket)
     sock._exchange = exchange

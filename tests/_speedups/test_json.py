@@ -64,7 +64,12 @@ def test_a_float_is_written_as_python_writes_it(number: float) -> None:
     assert writer.compact(number, True, True) == repr(number)
 
 
-@given(st.dictionaries(st.text(), st.lists(st.integers(-9, 9) | st.text() | st.none())))
+ORDINARY = st.booleans() | st.integers(-9, 9) | st.text() | st.none() | st.floats()
+
+
+@given(
+    st.dictionaries(st.text(), st.lists(ORDINARY) | ORDINARY | st.dictionaries(st.text(), ORDINARY))
+)
 def test_ordinary_values_are_written_by_the_compiled_function(value: Any) -> None:
     assert writer.compact(value, True, False) == python_text(value, sort_keys=False)
 

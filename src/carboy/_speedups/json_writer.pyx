@@ -358,11 +358,11 @@ cdef bint write(Writer* out, PyObject* value, int depth) noexcept:
         return write_integer(out, value)
     if kind is float:
         return write_float(out, PyFloat_AS_DOUBLE(<object>value))
-    if value == <PyObject*>None:
+    if <object>value is None:
         return put(out, b"null", 4)
-    if value == <PyObject*>True:
+    if <object>value is True:
         return put(out, b"true", 4)
-    if value == <PyObject*>False:
+    if <object>value is False:
         return put(out, b"false", 5)
     if depth == DEEPEST:
         return False

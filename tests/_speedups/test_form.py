@@ -9,6 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from _speedups.twins import compiled
+from carboy.http.containers import multidict
+from carboy.http.containers.multidict import ImmutableMultiDict
 from carboy.http.forms import urlencoded as python
 
 twin = compiled("form")
@@ -48,10 +50,28 @@ def test_forms_and_queries_are_split_by_the_compiled_function() -> None:
     if python.speedups.reason:
         pytest.skip(f"The Python twins run: {python.speedups.reason}.")
     assert python._ordinary_pairs is twin.ordinary_pairs
+    assert multidict._compiled_dict is twin.grouped
     python.speedups.hold("a test")
     try:
         assert python._ordinary_pairs is None
+        assert multidict._compiled_dict is None
         assert python.parse_form(b"a=%41") == [("a", "A")]
     finally:
         python.speedups.release("a test")
     assert python.parse_query(b"a=%41&b=\xff") == [("a", "A"), ("b", "%FF")]
+
+
+@given(st.lists(st.tuples(st.text(max_size=2), st.text(max_size=2)), max_size=9))
+def test_both_make_the_same_dict_of_pairs(pairs: list[tuple[str, str]]) -> None:
+    found = twin.grouped(pairs, ImmutableMultiDict)
+    assert type(found) is ImmutableMultiDict
+    assert found == ImmutableMultiDict(pairs)
+    assert list(found.lists()) == list(ImmutableMultiDict(pairs).lists())
+
+
+def test_a_dict_of_pairs_needs_names_that_can_be_hashed_and_pairs() -> None:
+    for wrong in ([([], 1)], [(1, 2, 3)], [1]):
+        with pytest.raises((TypeError, ValueError)):
+            twin.grouped(wrong, ImmutableMultiDict)
+    with pytest.raises(TypeError):
+        twin.grouped(None, ImmutableMultiDict)

@@ -1,13 +1,19 @@
 # cython: language_level=3, freethreading_compatible=True, binding=False
 # cython: boundscheck=False, wraparound=False, initializedcheck=False
-"""Splits queries and urlencoded forms into pairs: the twin of `_pairs` (http/forms/urlencoded.py).
+"""Splits queries and urlencoded forms into pairs, and makes a MultiDict of pairs: the twins of
+`_pairs` (http/forms/urlencoded.py) and of `immutable_of` (http/containers/multidict.py).
 
 The ordinary case is ASCII, before and after it is decoded. Nothing here changes after the module
 has loaded, so threads may share it.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_GetItemWithError, PyDict_SetItem
+from cpython.list cimport PyList_Append
+from cpython.object cimport PyObject
 from libc.string cimport memchr
+
+from carboy._speedups.slots cimport fresh
 
 ctypedef unsigned char byte
 
@@ -99,3 +105,16 @@ def ordinary_pairs(data):
             pairs.append((name, value))
         p = piece + 1
     return pairs
+
+
+def grouped(list pairs not None, kind):
+    """A dict of the class `kind`, a subclass of dict: for each name a list of its values."""
+    cdef object found = fresh(kind)
+    cdef PyObject* values
+    for name, value in pairs:
+        values = PyDict_GetItemWithError(found, name)
+        if values == NULL:
+            PyDict_SetItem(found, name, [value])
+        else:
+            PyList_Append(<object>values, value)
+    return found

@@ -10,7 +10,7 @@ from cpython.ref cimport Py_INCREF, Py_XDECREF
 
 cdef extern from "structmember.h":
     """
-    static Py_ssize_t slot_offset(PyObject *descriptor) {
+    CYTHON_UNUSED static Py_ssize_t slot_offset(PyObject *descriptor) {
         if (!Py_IS_TYPE(descriptor, &PyMemberDescr_Type)) {
             PyErr_SetString(PyExc_TypeError, "A slot is expected.");
             return -1;
@@ -22,7 +22,7 @@ cdef extern from "structmember.h":
         }
         return member->offset;
     }
-    static PyObject *fresh(PyObject *cls) {
+    CYTHON_UNUSED static PyObject *fresh(PyObject *cls) {
         static PyObject *nothing = NULL;
         if (nothing == NULL && (nothing = PyTuple_New(0)) == NULL)
             return NULL;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
+from types import ModuleType
 from typing import Any, NoReturn, Self, SupportsIndex, TypeVar
 
 from carboy.http.containers.immutable import (
@@ -13,6 +14,7 @@ from carboy.http.containers.immutable import (
     TypeConversionDict,
 )
 from carboy.http.exceptions import BadRequestKeyError
+from carboy.speedups import speedups
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -29,6 +31,9 @@ _raw_popitem: Any = dict.popitem
 _raw_setdefault: Any = dict.setdefault
 _raw_update: Any = dict.update
 _new_dict: Any = dict.__new__
+
+# The compiled twin of `immutable_of`, which also takes the class.
+_compiled_dict: Any = None
 
 
 # Types that mean several values in a mapping. `list | tuple` would be built at each call.
@@ -278,8 +283,10 @@ class ImmutableMultiDict(ImmutableMultiDictMixin[K, V], MultiDict[K, V]):  # typ
         return self
 
 
-def immutable_of(pairs: Iterable[tuple[K, V]]) -> ImmutableMultiDict[K, V]:
+def immutable_of(pairs: list[tuple[K, V]]) -> ImmutableMultiDict[K, V]:
     """An ImmutableMultiDict of the pairs, made without its constructor: twice as quick."""
+    if _compiled_dict is not None:
+        return _compiled_dict(pairs, ImmutableMultiDict)  # type: ignore[no-any-return]
     found = _new_dict(ImmutableMultiDict)
     for key, value in pairs:
         values = _raw_get(found, key)
@@ -288,6 +295,11 @@ def immutable_of(pairs: Iterable[tuple[K, V]]) -> ImmutableMultiDict[K, V]:
         else:
             values.append(value)
     return found  # type: ignore[no-any-return]
+
+
+def made_of(cls: Any, pairs: list[tuple[str, str]]) -> Any:
+    """`cls(pairs)`, for the class of a request's arguments, fields of a form or cookies."""
+    return immutable_of(pairs) if cls is ImmutableMultiDict else cls(pairs)
 
 
 class CombinedMultiDict(ImmutableMultiDictMixin[K, V], MultiDict[K, V]):
@@ -396,3 +408,11 @@ class CombinedMultiDict(ImmutableMultiDictMixin[K, V], MultiDict[K, V]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.dicts!r})"
+
+
+def _choose(compiled: ModuleType | None) -> None:
+    global _compiled_dict
+    _compiled_dict = None if compiled is None else compiled.grouped
+
+
+speedups.twins("form", _choose)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from carboy.dates import http_date
 from carboy.grammar import has_control_or_tab
-from carboy.http.containers.multidict import MultiDict
+from carboy.http.containers.multidict import MultiDict, made_of
 
 M = TypeVar("M", bound="MultiDict[str, str]")
 
@@ -56,7 +56,7 @@ def parse_cookie(header: Mapping[str, Any] | str | None, cls: Any = None) -> Any
         return cls()
     if not header.isascii():
         header = _utf8(header)
-    return cls(_quoted_pairs(header) if '"' in header else _plain_pairs(header))
+    return made_of(cls, _quoted_pairs(header) if '"' in header else _plain_pairs(header))
 
 
 def parse_cookie_field(cookie: str | None = None, cls: type[Any] | None = None) -> Any:

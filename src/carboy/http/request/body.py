@@ -11,8 +11,8 @@ from carboy.http.containers.multidict import (
     CombinedMultiDict,
     ImmutableMultiDict,
     MultiDict,
-    immutable_of,
     iter_multi_items,
+    made_of,
 )
 from carboy.http.exceptions import BadRequest, ClientDisconnected, UnsupportedMediaType
 from carboy.http.fields.content_type import URLENCODED
@@ -30,9 +30,16 @@ def load_form_data(request: Request) -> None:
     kept = request.__dict__
     if "form" in kept:
         return
-    if _is_received_form(request, kept):
-        parsed = _received_form(request)
-    elif request.want_form_data_parsed:
+    exchange: Any = request._exchange
+    if (
+        exchange is not None
+        and exchange.body.__class__ is io.BytesIO
+        and FORM_PARTS.isdisjoint(kept)
+        and _is_form(request, exchange, kept)
+    ):
+        _read_form(request, exchange.body, kept)
+        return
+    if request.want_form_data_parsed:
         parser = request.make_form_data_parser()
         parsed = parser.parse(
             _stream_to_parse(request),
@@ -46,40 +53,31 @@ def load_form_data(request: Request) -> None:
     kept["stream"], kept["form"], kept["files"] = parsed
 
 
-def _received_form(request: Request) -> tuple[Any, Any, Any]:
-    new = request.parameter_storage_class
-    body: Any = request._exchange.body  # type: ignore[union-attr]
-    try:
-        fields = parse_form(body.read())
-    except ValueError:  # a malformed form has no fields, as with the parser
-        fields = []
-    if new is ImmutableMultiDict:
-        return body, immutable_of(fields), _new_dict(ImmutableMultiDict)
-    return body, new(fields), new()
+def _is_form(request: Request, exchange: Any, kept: dict[str, Any]) -> bool:
+    """Whether the body, which is in memory, can be read with the result of FormDataParser.
 
-
-def _is_received_form(request: Request, kept: dict[str, Any]) -> bool:
-    """Whether the form can be read from memory, with the result of FormDataParser.
-
-    It has to be urlencoded and received, within the limit, and no step of parsing overridden.
+    It has to be urlencoded, within the limit, and no step of parsing overridden.
     """
-    exchange = request._exchange
-    if (
-        exchange is None
-        or exchange.body.__class__ is not io.BytesIO
-        or not FORM_PARTS.isdisjoint(kept)
-    ):
-        return False
     known = None if "headers" in kept else exchange.head.found  # of an earlier request
     if ((known and known.get("Content-Type")) or request._field("Content-Type")) != URLENCODED:
         return False
     limit = request.max_content_length
     return (
-        (limit is None or (exchange.body_size or 0) <= limit)
+        (limit is None or exchange.body_size <= limit)
         and request._parses_forms_normally()
         and not request.shallow
         and request.form_data_parser_class is FormDataParser
     )
+
+
+def _read_form(request: Request, body: io.BytesIO, kept: dict[str, Any]) -> None:
+    try:
+        fields = parse_form(body.read())
+    except ValueError:  # a malformed form has no fields, as with the parser
+        fields = []
+    new = request.parameter_storage_class
+    kept["stream"], kept["form"] = body, made_of(new, fields)
+    kept["files"] = _new_dict(ImmutableMultiDict) if new is ImmutableMultiDict else new()
 
 
 # Subclasses can override these to parse forms differently, and they can be replaced at any time.

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from carboy.http.containers.multidict import made_of
 from carboy.http.exceptions import SecurityError
 from carboy.http.fields.syntax import parse_list_header
 from carboy.http.forms.urlencoded import parse_query
@@ -124,7 +125,8 @@ def get_current_url(
 def args(request: Request) -> Any:
     """The parameters of the query."""
     query = request.query_string
-    return request.parameter_storage_class(parse_query(query) if query else None)
+    new = request.parameter_storage_class
+    return made_of(new, parse_query(query)) if query else new(None)
 
 
 def host(request: Request) -> str:

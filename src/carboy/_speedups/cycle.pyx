@@ -110,11 +110,16 @@ cdef class Lane:
 
     def prepare(self, exchange):
         """The dispatch key."""
-        return self.key_of(exchange)
+        head = exchange.head
+        match = None if head.upgrade else self.match_of(head)
+        if match is None:
+            return prepare_twin(self.app, exchange)
+        exchange.match = match
+        return match[0]._key
 
     def handle(self, exchange):
         """The answer."""
-        return self.answer_to(exchange)
+        return self.answer_to(exchange, exchange.head, exchange.match)
 
     cdef int adopt(self, object plan) except -1:
         """Take from a plan what requests need of it."""
@@ -139,27 +144,27 @@ cdef class Lane:
         self.plan = plan
         return 0
 
-    cdef object key_of(self, object exchange):
+    cdef tuple match_of(self, object head):
+        """The rule and its values; None: the twin looks closer. `head` asks for no upgrade."""
         cdef PyObject* found = PyDict_GetItem(self.state, "_plan_made")
         cdef PyObject* rule
         if found == NULL:
-            return prepare_twin(self.app, exchange)
+            return None
         if <PyObject*>self.plan != found:
             self.adopt(<object>found)
-        head = exchange.head
         path = head.path
-        if not self.quick or not path or type(path) is not str or head.upgrade:
-            return prepare_twin(self.app, exchange)
+        if not self.quick or type(path) is not str or not path:
+            return None
         found = PyDict_GetItem(self.config, "TRUSTED_HOSTS")
         if found != <PyObject*>None or PyDict_GetItem(self.plan_state, "trusted") != found:
-            return prepare_twin(self.app, exchange)
+            return None
         domains = <object>PyDict_GetItem(self.plan_state, "domains")
         if (
             PyDict_GetItem(domains, head.host) == NULL
             or not PyUnicode_IS_ASCII(path)
             or "%" in <str>path
         ):
-            return prepare_twin(self.app, exchange)
+            return None
         method = head.method
         answers = PyDict_GetItem(self.url_map._fast_path.fixed, path)
         if answers != NULL:
@@ -168,13 +173,8 @@ cdef class Lane:
                 rule = PyDict_GetItem(<object>answers, None)
             if rule != NULL:
                 defaults = (<object>rule).defaults
-                exchange.match = (<object>rule, PyDict_Copy(defaults) if defaults else {})
-                return (<object>rule)._key
-        match = self.find(method, path)
-        if match is None:
-            return prepare_twin(self.app, exchange)
-        exchange.match = match
-        return match[0]._key
+                return <object>rule, PyDict_Copy(defaults) if defaults else {}
+        return self.find(method, path)
 
     cdef bint only_the_view(self) except -1:
         """Whether no hook, teardown function or receiver of a signal can take part now."""
@@ -188,7 +188,7 @@ cdef class Lane:
             and is_empty(PyDict_GetItem(state, "teardown_appcontext_funcs"))
         )
 
-    cdef object answer_to(self, object exchange):
+    cdef object answer_to(self, object exchange, object head, object match):
         cdef dict state = self.state
         cdef PyObject* found = PyDict_GetItem(state, "_plan_made")
         cdef PyObject* known
@@ -199,8 +199,7 @@ cdef class Lane:
         plan = <object>found
         if self.plan is not plan:
             self.adopt(plan)
-        match = exchange.match
-        method = exchange.head.method
+        method = head.method
         if (
             not self.quick
             or type(match) is not tuple

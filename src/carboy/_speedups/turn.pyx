@@ -56,7 +56,7 @@ from carboy.protocol.machine import Machine
 from carboy.protocol.states import Reading, Writing
 from carboy.server.connection import Connection, Phase
 from carboy.server.dispatching import MOST_MADE
-from carboy.server.exchange import ServerExchange
+from carboy.server.exchange import ExchangeSlots, ServerExchange
 from carboy.server.in_flight import TEXT
 from carboy.server.responder import LARGE
 
@@ -102,6 +102,15 @@ cdef Py_ssize_t BUFFER = slot_offset(Machine.__dict__["_buffer"])
 cdef Py_ssize_t LIMITS = slot_offset(Machine.__dict__["_limits"])
 cdef Py_ssize_t QUICK = slot_offset(Machine.__dict__["_quick"])
 cdef Py_ssize_t DATA = slot_offset(ReceiveBuffer.__dict__["data"])
+cdef Py_ssize_t BEGAN = slot_offset(ExchangeSlots.__dict__["began"])
+cdef Py_ssize_t BODY = slot_offset(ExchangeSlots.__dict__["body"])
+cdef Py_ssize_t ENVIRON = slot_offset(ExchangeSlots.__dict__["cached_environ"])
+cdef Py_ssize_t CONNECTION = slot_offset(ExchangeSlots.__dict__["connection"])
+cdef Py_ssize_t CONTEXT = slot_offset(ExchangeSlots.__dict__["context"])
+cdef Py_ssize_t EXCHANGE_HEAD = slot_offset(ExchangeSlots.__dict__["head"])
+cdef Py_ssize_t KEY = slot_offset(ExchangeSlots.__dict__["key"])
+cdef Py_ssize_t MATCH = slot_offset(ExchangeSlots.__dict__["match"])
+cdef Py_ssize_t RESPONDER = slot_offset(ExchangeSlots.__dict__["responder"])
 
 
 # --- members by plain names, as in the twins
@@ -113,6 +122,8 @@ cdef object WAITING = Writing.WAITING
 cdef object ANSWERED = Writing.DONE
 cdef object IDLE = Phase.IDLE
 cdef object READ = 1  # of net/poller.py
+cdef object NEVER = 0.0
+cdef object YES = True  # a cast of the literal would be one of a number
 cdef object plain_socket = sockets.socket
 cdef dict statuses = response._ordinary
 cdef Py_ssize_t large = LARGE
@@ -386,6 +397,10 @@ cdef enum:
     NONE = 0  # where the body is, if there is none
 
 
+cdef inline object get_key(object exchange):
+    return get(exchange, KEY) if type(exchange) is ServerExchange else exchange.key
+
+
 cdef class Turn(Maker):
     """The steps of one engine, and what they use of it."""
 
@@ -398,6 +413,8 @@ cdef class Turn(Maker):
     cdef Steps steps  # of an AsgiGateway
     cdef object body_reader
     cdef bint underscores
+    cdef object extra
+    cdef dict sending  # the attributes of the responder, which change
     cdef dict averages
     cdef double budget, worth
     cdef char* buffer
@@ -412,6 +429,8 @@ cdef class Turn(Maker):
     def __init__(self, engine, dispatcher, size):
         self.dispatcher = dispatcher
         self.responder = dispatcher._responder
+        self.sending = self.responder.__dict__
+        self.extra = self.responder.extra
         self.prepare = engine._prepare
         self.closing = engine._closing
         self.finish = dispatcher._finish
@@ -463,25 +482,33 @@ cdef class Turn(Maker):
         if head is None or type(head) is not RequestHead:
             return data
         exchange = fresh(ServerExchange)
-        exchange.head = head
-        exchange.connection = connection
-        exchange.responder = self.responder
-        exchange.body = exchange.cached_environ = None  # quicker to read than from the class
-        exchange.context = context = PyContext_New()
+        context = PyContext_New()
+        put(exchange, EXCHANGE_HEAD, head)
+        put(exchange, CONNECTION, connection)
+        put(exchange, RESPONDER, self.responder)
+        put(exchange, CONTEXT, context)
+        put(exchange, BODY, None)
+        put(exchange, ENVIRON, None)
+        put(exchange, KEY, None)
+        put(exchange, MATCH, None)
+        put(exchange, BEGAN, NEVER)
         if body == NONE:
             accept(machine, head)
         try:
             self.look(self.dispatcher.handle)
             key = None
             if self.lane is not None and self.direct is not None:
-                key = self.lane.key_of(exchange)  # in no context, since it runs no other code
+                match = self.lane.match_of(head)  # in no context, since it runs no other code
+                if match is not None:
+                    put(exchange, MATCH, match)
+                    key = match[0]._key
             if key is None:
                 PyContext_Enter(context)
                 try:
                     key = self.prepare(exchange)
                 finally:
                     PyContext_Exit(context)
-            exchange.key = key
+            put(exchange, KEY, key)
             if body != NONE:
                 if not self.may_have(exchange, machine, PyBytes_GET_SIZE(data) - body):
                     return data
@@ -494,7 +521,7 @@ cdef class Turn(Maker):
             self.closing.fail_early(connection, exchange, error)
             return None
         if body != NONE:
-            exchange.body = BytesIO(data[body:])
+            put(exchange, BODY, BytesIO(data[body:]))
             exchange.body_size = PyBytes_GET_SIZE(data) - body
         self.append_ready((exchange, data))
         return None
@@ -551,9 +578,9 @@ cdef class Turn(Maker):
     def dispatch(self, lead, exchange, data=None, slow=False):
         """As Dispatcher.dispatch."""
         cdef double began, now
-        if data is None or slow:
+        if data is None or slow or type(exchange) is not ServerExchange:
             return self.dispatcher.dispatch(lead, exchange, data, slow)
-        cdef PyObject* known = PyDict_GetItem(self.averages, exchange.key)
+        cdef PyObject* known = PyDict_GetItem(self.averages, get(exchange, KEY))
         if known == NULL or <double>(<object>known) > self.budget:
             return self.dispatcher.dispatch(lead, exchange, data)
         cdef double average = <object>known
@@ -561,14 +588,14 @@ cdef class Turn(Maker):
         cdef bint first_step = False
         show(self.memory, data)
         began = clock()
-        exchange.began = began
+        put(exchange, BEGAN, began)
         cdef list slot = lead.slot
         slot.append(exchange)
         if self.crew.asleep:
             self.crew.wake_watcher()
-        context = exchange.context
-        connection = exchange.connection
-        head = exchange.head
+        context = get(exchange, CONTEXT)
+        connection = get(exchange, CONNECTION)
+        head = get(exchange, EXCHANGE_HEAD)
         cdef bytes response_bytes = None
         answer = status = headers = body = close = None
         handle = self.dispatcher.handle
@@ -588,7 +615,7 @@ cdef class Turn(Maker):
                 if first_step:
                     answer = self.steps.run(exchange)
                 elif self.lane is not None:
-                    answer = self.lane.answer_to(exchange)
+                    answer = self.lane.answer_to(exchange, head, get(exchange, MATCH))
                 elif self.gateway is not None and type(connection) is Connection:
                     if type(head) is RequestHead and head.tail:
                         call = Call.__new__(Call)
@@ -615,14 +642,16 @@ cdef class Turn(Maker):
                 close is None
                 and type(body) is bytes
                 and PyBytes_GET_SIZE(body) < large
-                and self.responder.plain
+                and PyDict_GetItem(self.sending, "plain") == <PyObject*>YES
             ):
-                extra = self.responder.extra.lines
-                response_bytes = whole_response(connection.machine, status, headers, body, extra)
+                extra = self.extra.lines
+                machine = connection.machine
+                response_bytes = whole_response(machine, status, headers, body, extra)
                 if response_bytes is None:
-                    response_bytes = connection.machine.whole_response(status, headers, body, extra)
-                if self.responder.count is not None:
-                    self.responder.count(exchange, status, PyBytes_GET_SIZE(body))
+                    response_bytes = machine.whole_response(status, headers, body, extra)
+                count = <object>PyDict_GetItem(self.sending, "count")
+                if count is not None:
+                    count(exchange, status, PyBytes_GET_SIZE(body))
             else:
                 if call is not None:
                     answer = (status, headers, body, None)
@@ -641,7 +670,7 @@ cdef class Turn(Maker):
         else:
             self.finish(exchange, now)
         if self.ready and len(self.made) < most_made:
-            known = PyDict_GetItem(self.averages, self.ready[0][0].key)
+            known = PyDict_GetItem(self.averages, get_key(self.ready[0][0]))
             if known != NULL and <double>(<object>known) == 0.0:
                 return None
         while self.made:
@@ -677,15 +706,19 @@ cdef class Turn(Maker):
 
     cdef int leave(self, object exchange, bytes response_bytes, double now) except -1:
         """Send a whole response, and make its connection ready for the next request."""
-        connection = exchange.connection
-        machine = connection.machine
-        body = exchange.body
-        if machine.reading is SOME_READ and self.hold_back(exchange, response_bytes, now):
+        if type(exchange) is not ServerExchange:
+            return self.leave_unusual(exchange, response_bytes, now)
+        connection = get(exchange, CONNECTION)
+        if type(connection) is not Connection:
+            return self.leave_unusual(exchange, response_bytes, now)
+        machine = get(connection, MACHINE)
+        if type(machine) is not Machine:
+            return self.leave_unusual(exchange, response_bytes, now)
+        body = get(exchange, BODY)
+        if has(machine, READING, SOME_READ) and self.hold_back(exchange, response_bytes, now):
             return 0
         if (
-            type(connection) is Connection
-            and type(machine) is Machine
-            and push(connection, response_bytes)
+            push(connection, response_bytes)
             and has(machine, READING, NOTHING_READ)
             and (body is None or type(body) is BytesIO)
             and get(machine, EXCESS) == 0
@@ -694,10 +727,18 @@ cdef class Turn(Maker):
             put(connection, SINCE, now)
             if body is not None:
                 body.close()
-            exchange.cached_environ = None  # each would keep the other alive
+            put(exchange, ENVIRON, None)  # each would keep the other alive
             return 0
-        if type(connection) is not Connection or type(machine) is not Machine:
-            connection.push(response_bytes)
+        self.finish(exchange, now)
+        return 0
+
+    cdef int leave_unusual(self, object exchange, bytes response_bytes, double now) except -1:
+        """The same for an exchange, connection or machine of another class."""
+        connection = exchange.connection
+        if connection.machine.reading is SOME_READ:
+            if self.hold_back(exchange, response_bytes, now):
+                return 0
+        connection.push(response_bytes)
         self.finish(exchange, now)
         return 0
 

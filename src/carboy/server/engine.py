@@ -424,10 +424,10 @@ class Engine:
         # The same as _begin, without its calls: this is nearly every request
         # (tests/server/test_inlined_paths.py compares the two).
         exchange = _new_exchange(ServerExchange)
-        exchange.head = event
-        exchange.connection = connection
+        exchange.head, exchange.connection = event, connection
         exchange.responder = self.responder
-        exchange.body = exchange.cached_environ = None  # quicker to read than from the class
+        exchange.body = exchange.cached_environ = exchange.key = exchange.match = None
+        exchange.began = 0.0
         exchange.context = context = Context()
         try:
             exchange.key = context.run(self._prepare, exchange)

@@ -64,7 +64,23 @@ class Rest:
         self.close = close
 
 
-class ServerExchange:
+class ExchangeSlots:
+    """The attributes that each request sets, which compiled functions reach directly."""
+
+    __slots__ = (
+        "began",
+        "body",
+        "cached_environ",
+        "connection",
+        "context",
+        "head",
+        "key",
+        "match",
+        "responder",
+    )
+
+
+class ServerExchange(ExchangeSlots):
     """An Exchange of gateway.interface, over a connection.
 
     One exchange is made for each request, so attributes that most requests leave unchanged are
@@ -73,9 +89,12 @@ class ServerExchange:
     """
 
     # the request
-    body: BinaryIO | None = None
+    head: RequestHead
+    connection: Connection
+    responder: Responder
+    body: BinaryIO | None
     body_size: int | None = 0
-    match: Any = None
+    match: Any
     root_path = ""  # the prefix of a mounted application (gateway/mounts.py)
     refused = False  # gateway/entrance.py
     probe: Any = None  # what answers it, without the application (server/probes.py)
@@ -83,11 +102,11 @@ class ServerExchange:
     prefix_size = 0  # characters of the prefix of a mount in the path of the request
     served_by: Any = None  # its gateway
     static_file: Any = None  # the folder for its path (gateway/static/gateway.py)
-    key: Any = None  # the dispatch key
+    key: Any  # the dispatch key
     rule: Any = None  # the rule, or its text, if a gateway knows it (gateway/route.py)
     mounted_at = ""  # the prefix of the mount alone, without that of a proxy
     scope: dict[str, Any] | None = None  # of an ASGI application
-    cached_environ: dict[str, Any] | None = None  # kept until the response is finished
+    cached_environ: dict[str, Any] | None  # kept until the response is finished
     # All application code of the request runs in this context: a context variable set by one
     # request is not seen by the next one on the same thread. Empty, as that of a new thread.
     context: Context
@@ -97,7 +116,7 @@ class ServerExchange:
         0.0  # monotonic seconds: when the request began to wait; 0.0: it did not wait
     )
     waited_before = 0.0  # seconds in front of the server, of a request that waits here as well
-    began: float = 0.0  # monotonic seconds: start of the handler
+    began: float  # monotonic seconds: start of the handler
     waits_for: WaitsFor | None = None  # the resource that the request waits for, or has waited for
     leader_thread = 0  # identifier of the thread that this request made lose the lead
     refusal = ""  # the reason why the server has answered 503 instead of the application
@@ -161,6 +180,8 @@ class ServerExchange:
         self.connection = connection
         self.responder = responder
         self.context = Context()
+        self.body = self.cached_environ = self.key = self.match = None
+        self.began = 0.0
         if head.__class__ is ForwardedHead:
             responder.forwarding.apply(self, head)
 

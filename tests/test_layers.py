@@ -425,7 +425,12 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
     ),
     "hashlib": (
         "Loads OpenSSL.",
-        {"carboy.app.sessions", "carboy.http.fields.etag", "carboy.http.security"},
+        {
+            "carboy.app.sessions",
+            "carboy.http.fields.etag",
+            "carboy.http.security",
+            "carboy.protocol.websocket.handshake",
+        },
     ),
     "hmac": ("Loads OpenSSL.", {"carboy.http.security", "carboy.server.admin.token"}),
     "importlib": ("Each child process starts with it.", {"carboy.compat.child.carboy_names"}),

@@ -62,12 +62,12 @@ assert b"".join(app(environ, lambda *args: None)) == b"Hello"
 SERVED = "import carboy.cli.run, carboy.server.serve"
 # Each takes longer to load than all of the modules that answer a request with text.
 UNUSED_BY_SERVERS = {
-    "asyncio", "blinker", "concurrent", "cryptography", "email", "html", "http.client",
-    "http.server", "itsdangerous", "jinja2", "multiprocessing", "sqlite3", "ssl", "unittest",
-    "urllib.request", "uvloop", "watchfiles", "websockets", "xml",
+    "_hashlib", "asyncio", "blinker", "concurrent", "cryptography", "email", "hashlib", "hmac",
+    "html", "http.client", "http.server", "itsdangerous", "jinja2", "multiprocessing", "sqlite3",
+    "ssl", "unittest", "urllib.request", "uvloop", "watchfiles", "websockets", "xml",
 }  # fmt: skip
 UNUSED_BY_APPLICATIONS = UNUSED_BY_SERVERS | {
-    "click", "ctypes", "dataclasses", "decimal", "difflib", "hashlib", "hmac", "inspect", "logging",
+    "click", "ctypes", "dataclasses", "decimal", "difflib", "inspect", "logging",
     "random", "shutil", "socket", "subprocess", "tempfile", "tomllib", "traceback", "uuid",
 }  # fmt: skip
 

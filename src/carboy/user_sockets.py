@@ -7,7 +7,6 @@ folder of a project find the servers of the project.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 import stat
@@ -16,6 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from carboy.unix_path import check_length
+
+try:  # hashlib loads OpenSSL, which is 4 MB of each process of a server
+    from _blake2 import blake2b
+except ImportError:
+    from hashlib import blake2b
 
 ASK = 2.0  # seconds for a server to accept a connection
 
@@ -39,7 +43,7 @@ def project() -> Path:
 
 def digest() -> str:
     """The beginning of the names of the sockets of this project."""
-    return hashlib.sha256(os.fsencode(project())).hexdigest()[:16]
+    return blake2b(os.fsencode(project()), digest_size=8).hexdigest()
 
 
 def folder() -> Path:

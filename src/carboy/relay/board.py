@@ -12,7 +12,7 @@ that something may be missing, at worst when only another channel has lost messa
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections import Counter, deque
 from collections.abc import Hashable, Iterable, Iterator
 from fnmatch import fnmatchcase
@@ -65,7 +65,7 @@ class Board:
     """History and presence of all channels."""
 
     def __init__(self, default: Rule, memory: int) -> None:
-        self.epoch = secrets.token_hex(4)
+        self.epoch = os.urandom(4).hex()
         self.order = 0
         self.size = 0  # bytes of memory that kept messages need, estimated
         self.discarded = 0  # messages that were discarded because of `memory`

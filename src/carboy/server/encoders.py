@@ -7,7 +7,7 @@ Python 3.14 and newer.
 from __future__ import annotations
 
 import importlib
-import secrets
+import os
 import zlib
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ BROTLI_LEVELS = (4, 1)
 ZSTD_LEVELS = (3, 1)
 # Random bytes in the head of gzip for responses with secrets, so that their length says less about
 # their content (the attack BREACH). https://ieeexplore.ieee.org/document/9754554
-JITTER = 256
+JITTER = 256  # the values of a byte
 _GZIP_HEAD = b"\x1f\x8b\x08%b\x00\x00\x00\x00\x00\xff"  # RFC 1952, section 2.3; no time
 _FNAME = b"\x08"
 
@@ -49,7 +49,7 @@ class Gzip:
         self._size = 0
         self._head = _GZIP_HEAD % (_FNAME if jitter else b"\x00")
         if jitter:
-            self._head += b"x" * (1 + secrets.randbelow(JITTER)) + b"\x00"
+            self._head += b"x" * (1 + os.urandom(1)[0] % JITTER) + b"\x00"
 
     def _encoded(self, data: bytes) -> bytes:
         self._checksum = zlib.crc32(data, self._checksum)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -135,7 +134,7 @@ def _partial(files: Files, found: Representation, ranges: list[Range]) -> Answer
 def _several(files: Files, found: Representation, ranges: list[Range]) -> Answer:
     """Several ranges as multipart/byteranges (RFC 9110, section 14.6)."""
     size = found.file.size
-    boundary = secrets.token_hex(12)
+    boundary = os.urandom(12).hex()
     kind = found.headers[0][1]
     heads = [
         f"--{boundary}\r\nContent-Type: {kind}\r\n"

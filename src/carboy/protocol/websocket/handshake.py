@@ -10,7 +10,6 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
-from hashlib import sha1
 
 from carboy.grammar import has_control, is_token
 
@@ -98,6 +97,8 @@ class Handshake:
 
 def accept_key(key: str) -> str:
     """The value of Sec-WebSocket-Accept (section 4.2.2, number 5.4)."""
+    from hashlib import sha1
+
     return b64encode(sha1((key + GUID).encode(), usedforsecurity=False).digest()).decode()
 
 

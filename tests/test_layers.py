@@ -180,7 +180,7 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
 # compiled module (a file of _speedups): what it may import of this package
 COMPILED_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "form": ("carboy._speedups.slots",),
-    "head": ("carboy._speedups.names",),
+    "head": ("carboy._speedups.names", "carboy._speedups.slots"),
     "environ": ("carboy._speedups.names",),
     "asgi": (
         "carboy._speedups.slots",

@@ -13,7 +13,7 @@ cdef class Lane:
     cdef bint own_json
 
     cdef int adopt(self, object plan) except -1
-    cdef tuple match_of(self, object head)
-    cdef object answer_to(self, object exchange, object head, object match)
+    cdef tuple match_of(self, object method, object host, object path)
+    cdef object answer_to(self, object exchange, object method, object match)
     cdef object answer_of(self, object ctx, object value)
     cdef bint only_the_view(self) except -1

@@ -111,7 +111,7 @@ cdef class Lane:
     def prepare(self, exchange):
         """The dispatch key."""
         head = exchange.head
-        match = None if head.upgrade else self.match_of(head)
+        match = None if head.upgrade else self.match_of(head.method, head.host, head.path)
         if match is None:
             return prepare_twin(self.app, exchange)
         exchange.match = match
@@ -119,7 +119,7 @@ cdef class Lane:
 
     def handle(self, exchange):
         """The answer."""
-        return self.answer_to(exchange, exchange.head, exchange.match)
+        return self.answer_to(exchange, exchange.head.method, exchange.match)
 
     cdef int adopt(self, object plan) except -1:
         """Take from a plan what requests need of it."""
@@ -144,15 +144,14 @@ cdef class Lane:
         self.plan = plan
         return 0
 
-    cdef tuple match_of(self, object head):
-        """The rule and its values; None: the twin looks closer. `head` asks for no upgrade."""
+    cdef tuple match_of(self, object method, object host, object path):
+        """The rule and its values for a head without upgrade; None: the twin looks closer."""
         cdef PyObject* found = PyDict_GetItem(self.state, "_plan_made")
         cdef PyObject* rule
         if found == NULL:
             return None
         if <PyObject*>self.plan != found:
             self.adopt(<object>found)
-        path = head.path
         if not self.quick or type(path) is not str or not path:
             return None
         found = PyDict_GetItem(self.config, "TRUSTED_HOSTS")
@@ -160,12 +159,11 @@ cdef class Lane:
             return None
         domains = <object>PyDict_GetItem(self.plan_state, "domains")
         if (
-            PyDict_GetItem(domains, head.host) == NULL
+            PyDict_GetItem(domains, host) == NULL
             or not PyUnicode_IS_ASCII(path)
             or "%" in <str>path
         ):
             return None
-        method = head.method
         answers = PyDict_GetItem(self.url_map._fast_path.fixed, path)
         if answers != NULL:
             rule = PyDict_GetItem(<object>answers, method)
@@ -188,7 +186,7 @@ cdef class Lane:
             and is_empty(PyDict_GetItem(state, "teardown_appcontext_funcs"))
         )
 
-    cdef object answer_to(self, object exchange, object head, object match):
+    cdef object answer_to(self, object exchange, object method, object match):
         cdef dict state = self.state
         cdef PyObject* found = PyDict_GetItem(state, "_plan_made")
         cdef PyObject* known
@@ -199,7 +197,6 @@ cdef class Lane:
         plan = <object>found
         if self.plan is not plan:
             self.adopt(plan)
-        method = head.method
         if (
             not self.quick
             or type(match) is not tuple

@@ -12,6 +12,7 @@ from cpython.unicode cimport PyUnicode_DecodeLatin1
 from libc.string cimport memchr, memcmp
 
 from carboy._speedups.names cimport byte, is_name
+from carboy._speedups.slots cimport fresh, get, put, slot_offset
 
 # Classes of bytes, one bit each.
 cdef enum:
@@ -53,7 +54,9 @@ _fill()
 # the module of its twin loads it.
 cdef object ordinary = None
 cdef object forwarded = None
-cdef object new_head = object.__new__
+cdef object YES = True, NO = False
+cdef Py_ssize_t LENGTH, FOUND, HOST_TEXT, KEEP_ALIVE, METHOD, MINOR, PATH_TEXT, QUERY_TEXT
+cdef Py_ssize_t TAIL, TARGET  # slots
 cdef str NOTHING = ""
 cdef tuple METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
 
@@ -211,14 +214,16 @@ cdef object text(const byte* p, Py_ssize_t start, Py_ssize_t end):
 
 
 cdef int set_start(object head, const byte* p, Found* found) except -1:
-    head.method = METHODS[found.method]
+    put(head, METHOD, METHODS[found.method])
     if found.space == found.question:
-        head.path = head.target = text(p, found.path, found.space)
-        head.query = NOTHING
+        path = text(p, found.path, found.space)
+        put(head, PATH_TEXT, path)
+        put(head, TARGET, path)
+        put(head, QUERY_TEXT, NOTHING)
     else:
-        head.path = text(p, found.path, found.question)
-        head.target = text(p, found.path, found.space)
-        head.query = text(p, found.question + 1, found.space)
+        put(head, PATH_TEXT, text(p, found.path, found.question))
+        put(head, TARGET, text(p, found.path, found.space))
+        put(head, QUERY_TEXT, text(p, found.question + 1, found.space))
     return 0
 
 
@@ -259,6 +264,17 @@ cdef int option_of(const byte* p, Py_ssize_t start, Py_ssize_t end) noexcept nog
 def prepare(ordinary_class, forwarded_class):
     """Set RequestHead and ForwardedHead. Until then, quick_head returns None."""
     global ordinary, forwarded
+    global LENGTH, FOUND, HOST_TEXT, KEEP_ALIVE, METHOD, MINOR, PATH_TEXT, QUERY_TEXT, TAIL, TARGET
+    LENGTH = slot_offset(ordinary_class.content_length)
+    FOUND = slot_offset(ordinary_class.found)
+    HOST_TEXT = slot_offset(ordinary_class.host)
+    KEEP_ALIVE = slot_offset(ordinary_class.keep_alive)
+    METHOD = slot_offset(ordinary_class.method)
+    MINOR = slot_offset(ordinary_class.minor)
+    PATH_TEXT = slot_offset(ordinary_class.path)
+    QUERY_TEXT = slot_offset(ordinary_class.query)
+    TAIL = slot_offset(ordinary_class.tail)
+    TARGET = slot_offset(ordinary_class.target)
     ordinary = ordinary_class
     forwarded = forwarded_class
 
@@ -290,13 +306,14 @@ def quick_head(bytes data not None, limits, last=None):
             return None
     if ordinary is None:
         return None
-    head = new_head(forwarded if has_word(p, size) else ordinary)
+    head = fresh(forwarded if has_word(p, size) else ordinary)
     set_start(head, p, &found)
-    head.host = text(p, found.host, found.host_end)
-    head.tail = data[found.space :]
-    head.content_length = length
-    head.minor = found.minor
-    head.keep_alive = option != 0 if found.minor else option == 1
+    put(head, HOST_TEXT, text(p, found.host, found.host_end))
+    put(head, TAIL, data[found.space :])
+    put(head, FOUND, None)
+    put(head, LENGTH, length)
+    put(head, MINOR, found.minor)
+    put(head, KEEP_ALIVE, YES if (option != 0 if found.minor else option == 1) else NO)
     return head
 
 
@@ -304,16 +321,18 @@ def similar_head(bytes data not None, last):
     """The head in `data`, which ends in the tail of `last`, a result of quick_head; else None."""
     cdef Found found
     cdef const byte* p = <const byte*>PyBytes_AS_STRING(data)
-    cdef bytes tail = last.tail
+    if ordinary is None or not (type(last) is ordinary or type(last) is forwarded):
+        return None
+    cdef bytes tail = get(last, TAIL)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(data) - PyBytes_GET_SIZE(tail)
     if size < 0 or not read_start(p, size, &found) or found.space != size:
         return None
-    head = new_head(last.__class__)
+    head = fresh(type(last))
     set_start(head, p, &found)
-    head.host = last.host
-    head.tail = tail
-    head.found = last.found
-    head.content_length = last.content_length
-    head.minor = last.minor
-    head.keep_alive = last.keep_alive
+    put(head, HOST_TEXT, get(last, HOST_TEXT))
+    put(head, TAIL, tail)
+    put(head, FOUND, get(last, FOUND))
+    put(head, LENGTH, get(last, LENGTH))
+    put(head, MINOR, get(last, MINOR))
+    put(head, KEEP_ALIVE, get(last, KEEP_ALIVE))
     return head

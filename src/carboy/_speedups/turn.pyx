@@ -110,6 +110,13 @@ cdef Py_ssize_t CONTEXT = slot_offset(ExchangeSlots.__dict__["context"])
 cdef Py_ssize_t EXCHANGE_HEAD = slot_offset(ExchangeSlots.__dict__["head"])
 cdef Py_ssize_t KEY = slot_offset(ExchangeSlots.__dict__["key"])
 cdef Py_ssize_t MATCH = slot_offset(ExchangeSlots.__dict__["match"])
+cdef Py_ssize_t LENGTH = slot_offset(RequestHead.content_length)
+cdef Py_ssize_t HOST = slot_offset(RequestHead.host)
+cdef Py_ssize_t KEEP_ALIVE = slot_offset(RequestHead.keep_alive)
+cdef Py_ssize_t METHOD = slot_offset(RequestHead.method)
+cdef Py_ssize_t MINOR = slot_offset(RequestHead.minor)
+cdef Py_ssize_t PATH = slot_offset(RequestHead.path)
+cdef Py_ssize_t TAIL = slot_offset(RequestHead.tail)
 cdef Py_ssize_t RESPONDER = slot_offset(ExchangeSlots.__dict__["responder"])
 
 
@@ -357,9 +364,9 @@ cdef bytes whole_response(
         or not has(machine, WRITING, WAITING)
         or not has(machine, MUST_CLOSE, False)
         or type(headers) is not list
-        or head is None
-        or not head.minor
-        or head.method == "HEAD"
+        or not isinstance(head, RequestHead)
+        or not get(head, MINOR)
+        or get(head, METHOD) == "HEAD"
     ):
         return None
     whole = ordinary(status, <list>headers, body, extra, PyBytes_GET_SIZE(body))
@@ -389,7 +396,7 @@ cdef inline void accept(object machine, object head) noexcept:
     """The state of the machine after a whole request."""
     put(machine, HEAD, head)
     put(machine, WRITING, WAITING)
-    put(machine, MUST_CLOSE, False if head.keep_alive else True)
+    put(machine, MUST_CLOSE, False if get(head, KEEP_ALIVE) else True)
     put(machine, READING, REQUEST_READ)
 
 
@@ -498,7 +505,10 @@ cdef class Turn(Maker):
             self.look(self.dispatcher.handle)
             key = None
             if self.lane is not None and self.direct is not None:
-                match = self.lane.match_of(head)  # in no context, since it runs no other code
+                # In no context, since it runs no other code.
+                match = self.lane.match_of(
+                    get(head, METHOD), get(head, HOST), get(head, PATH)
+                )
                 if match is not None:
                     put(exchange, MATCH, match)
                     key = match[0]._key
@@ -536,9 +546,9 @@ cdef class Turn(Maker):
         cdef long long start, end
         body[0] = NONE
         last = get(machine, HEAD)
-        if last is not None and last.tail:
-            tail = <bytes>last.tail
-            end = size - <long long>(last.content_length or 0)
+        if isinstance(last, RequestHead) and get(last, TAIL):
+            tail = <bytes>get(last, TAIL)
+            end = size - <long long>(get(last, LENGTH) or 0)
             start = end - PyBytes_GET_SIZE(tail)
             if (
                 start > 0
@@ -615,9 +625,9 @@ cdef class Turn(Maker):
                 if first_step:
                     answer = self.steps.run(exchange)
                 elif self.lane is not None:
-                    answer = self.lane.answer_to(exchange, head, get(exchange, MATCH))
+                    answer = self.lane.answer_to(exchange, head.method, get(exchange, MATCH))
                 elif self.gateway is not None and type(connection) is Connection:
-                    if type(head) is RequestHead and head.tail:
+                    if type(head) is RequestHead and get(head, TAIL):
                         call = Call.__new__(Call)
                         answer = call.run(
                             self.gateway.app, exchange, head, connection, self.underscores

@@ -108,6 +108,6 @@ class MountsGateway:
 def below(head: RequestHead, size: int) -> RequestHead:
     """The head for an application that is mounted at the first `size` characters of the path."""
     copied = RequestHead.__new__(RequestHead)
-    copied.__dict__.update(head.__dict__)
+    copied.take(head)
     copied.path = head.path[size:]
     return copied

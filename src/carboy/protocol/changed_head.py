@@ -71,6 +71,7 @@ def changed_head(data: bytes, last: RequestHead) -> RequestHead | None:
         return None
     head.host = last.host
     head.tail = data[len(start) :]
+    head.found = None
     head.lines = lines
     head.changes = last.tail, changes
     head.content_length = last.content_length

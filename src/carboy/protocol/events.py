@@ -25,7 +25,24 @@ VERSIONS = ("HTTP/1.0", "HTTP/1.1", "HTTP/2.0")
 HTTP_2 = 2
 
 
-class RequestHead:
+class HeadSlots:
+    """The attributes that each head has, which compiled functions reach directly."""
+
+    __slots__ = (
+        "content_length",
+        "found",
+        "host",
+        "keep_alive",
+        "method",
+        "minor",
+        "path",
+        "query",
+        "tail",
+        "target",
+    )
+
+
+class RequestHead(HeadSlots):
     """One request line and its field section, validated (RFC 9112, sections 2 to 5).
 
     Fields whose name has "_" are left out unless `Limits.underscore_fields` is set.
@@ -36,19 +53,26 @@ class RequestHead:
     `content_length` is None when there was no such line.
     """
 
-    # Not slotted: the quick path of head.py makes a head without calling `__init__`, and leaves
-    # rare attributes at these defaults.
-    chunked = False
-    expect_continue = False
-    upgrade = False
-    content_length: int | None = None
+    method: str
+    target: str
+    path: str
+    query: str
+    minor: int
+    host: str
+    keep_alive: bool
+    content_length: int | None
     # The bytes after the target, as they arrived, if nothing had to be changed in them. The heads
     # of one connection share one object when their bytes agree, so comparing two is most often
     # `is`.
-    tail = b""
+    tail: bytes
     # Values that were found in the field lines, for the next reader. Heads that share a tail share
     # this too. It may hold secrets (Cookie, Authorization), so it ends with the connection.
-    found: dict[str, Any] | None = None
+    found: dict[str, Any] | None
+    # The quick path of head.py makes a head without calling `__init__`, and leaves rare attributes
+    # at these defaults.
+    chunked = False
+    expect_continue = False
+    upgrade = False
     _block: bytes | None = None
     _fields: Fields | None = None
     # The lines of `tail`, and how they differ from those of the head before (protocol/head.py).
@@ -73,6 +97,14 @@ class RequestHead:
         self.host = host  # the authority of the target, or the Host line; "": HTTP/1.0 sent none
         self._block = block
         self.keep_alive = minor == 1
+        self.content_length = self.found = None
+        self.tail = b""
+
+    def take(self, other: RequestHead) -> None:
+        """Take all attributes of another head."""
+        for name in HeadSlots.__slots__:
+            setattr(self, name, getattr(other, name))
+        self.__dict__.update(other.__dict__)
 
     @property
     def version(self) -> str:

@@ -137,7 +137,7 @@ def quick_head(data: bytes, limits: Limits) -> RequestHead | None:
     _set_start(head, name, path, query)
     head.host = host_text
     head.tail = data[match.end(2 if query is None else 3) :]
-    head.content_length = None
+    head.content_length = head.found = None
     if minor == b"1":
         head.minor = 1
         head.keep_alive = connection is None or connection != b"close"

@@ -305,7 +305,7 @@ def is_of_proxies(name: bytes) -> bool:
 def with_fields(head: RequestHead, block: bytes) -> RequestHead:
     """A copy of a head with other field lines."""
     copied = RequestHead.__new__(RequestHead)
-    copied.__dict__.update(head.__dict__)
+    copied.take(head)
     copied._block = block
     copied._fields = copied.found = None
     copied.tail = b""  # nothing is shared with other heads

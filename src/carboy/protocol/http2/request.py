@@ -258,7 +258,7 @@ class Heads:
             found = self._known[id(pairs)] = pairs, head, _priority_in(pairs)
         _, known, priority = found
         head = known.__class__.__new__(known.__class__)
-        head.__dict__.update(known.__dict__)
+        head.take(known)
         return head, priority
 
 

@@ -188,3 +188,59 @@ def test_an_environ_is_that_of_the_python_twin() -> None:
                         bodies.append(client.reply().body)
         found.append(bodies)
     assert found[0] == found[1]
+
+
+HEAD = GET.replace(b"GET", b"HEAD")
+POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n."
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n.\r\n0\r\n\r\n"
+OTHER = b"GET /other?q=1 HTTP/1.1\r\nHost: y\r\nX-A: b\r\nX-A: c\r\n\r\n"
+SEQUENCES = {
+    "the same": [GET] * 20 + [LAST],
+    "several": [GET, OTHER, GET, OTHER, HEAD, GET, LAST],
+    "content": [GET, POST, GET, CHUNKED, POST, GET, LAST],
+    "an empty line": [GET, b"\r\n" + GET, LAST],
+    "the last is not the end": [GET, LAST, GET],
+    "HTTP/1.0": [GET, b"GET / HTTP/1.0\r\n\r\n", GET],
+    "a bad head": [GET, GET, b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", GET],
+    "no Host": [GET, b"GET / HTTP/1.1\r\n\r\n", GET],
+    "other bytes": [GET, GET, b"\x16\x03\x01\r\n\r\n", GET],
+    "a part of a head": [GET, GET, GET[:-6]],
+    "a large field": [
+        GET,
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 70_000 + b"\r\n\r\n",
+        LAST,
+    ],
+    "HTTP/2": [GET, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", GET],
+}
+
+
+# The server closes the connection before the last request.
+CLOSED = ("the last is not the end", "HTTP/1.0", "a bad head", "no Host", "other bytes", "HTTP/2")
+
+
+def echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    """The request, as the application sees it."""
+    start_response("200 OK", HEADERS)
+    content = environ["wsgi.input"].read()
+    names = "REQUEST_METHOD", "REQUEST_URI", "SERVER_PROTOCOL", "HTTP_HOST", "HTTP_X_A"
+    return [repr([content, *map(environ.get, names)]).encode()]
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000], ids=["bytes", "three", "together"])
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_pipelined_requests_are_answered_as_by_the_python_twin(name: str, size: int) -> None:
+    if speedups.reason:
+        pytest.skip(speedups.reason)
+    sequence = SEQUENCES[name]
+    if name in CLOSED:
+        size = len(sequence)  # a later send could fail
+    sent = [b"".join(sequence[i : i + size]) for i in range(0, len(sequence), size)]
+    found = []
+    for held in (False, True):
+        with twin_of(echo, held) as live, live.client() as client:
+            live.engine.dispatch_times.averages["GET /other"] = 0.0
+            for data in sent:
+                client.send(data)
+            client.sock.shutdown(socket.SHUT_WR)
+            found.append(_date.sub(b"", client.rest()))
+    assert found[0] == found[1]

@@ -3,7 +3,9 @@
 """The leader's turn for ordinary requests, from `recv` to `send`.
 
     Turn.read          Engine._read                            (server/engine.py)
+    Turn.read_next     Engine._read_deferred                   (the same)
     Turn.dispatch      Dispatcher.dispatch                     (server/dispatching.py)
+    Turn.holds_back    Pipelining.hold_back                    (server/pipelining.py)
     Turn.push          Connection.push                         (server/connection.py)
     ordinary_response  the function of protocol/response.py
 
@@ -26,12 +28,13 @@ interpreter does for their methods.
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.bytearray cimport PyByteArray_GET_SIZE
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.dict cimport PyDict_GetItem
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject
+from cpython.sequence cimport PySequence_DelSlice
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.string cimport memcmp, memcpy, memset
@@ -76,6 +79,9 @@ cdef extern from *:
     ctypedef struct CarboySocket:
         int fd
 
+cdef extern from "string.h":
+    void* memmem(const void* where, size_t size, const void* what, size_t length)
+
 cdef extern from "sys/socket.h":
     enum:
         MSG_DONTWAIT
@@ -101,6 +107,11 @@ cdef Py_ssize_t EXCESS = slot_offset(Machine.__dict__["excess"])
 cdef Py_ssize_t BUFFER = slot_offset(Machine.__dict__["_buffer"])
 cdef Py_ssize_t LIMITS = slot_offset(Machine.__dict__["_limits"])
 cdef Py_ssize_t QUICK = slot_offset(Machine.__dict__["_quick"])
+cdef Py_ssize_t READER = slot_offset(Machine.__dict__["_reader"])
+cdef Py_ssize_t SHORT = slot_offset(Machine.__dict__["short"])
+cdef Py_ssize_t AFTER_SENT = slot_offset(Connection.__dict__["after_sent"])
+cdef Py_ssize_t FILE = slot_offset(Connection.__dict__["file"])
+cdef Py_ssize_t SEARCHED = slot_offset(ReceiveBuffer.__dict__["_searched"])
 cdef Py_ssize_t DATA = slot_offset(ReceiveBuffer.__dict__["data"])
 cdef Py_ssize_t BEGAN = slot_offset(ExchangeSlots.__dict__["began"])
 cdef Py_ssize_t BODY = slot_offset(ExchangeSlots.__dict__["body"])
@@ -128,6 +139,7 @@ cdef object SOME_READ = Reading.HEAD
 cdef object WAITING = Writing.WAITING
 cdef object ANSWERED = Writing.DONE
 cdef object IDLE = Phase.IDLE
+cdef object IN_HEAD = Phase.HEAD
 cdef object READ = 1  # of net/poller.py
 cdef object NEVER = 0.0
 cdef object YES = True  # a cast of the literal would be one of a number
@@ -412,6 +424,7 @@ cdef class Turn(Maker):
     """The steps of one engine, and what they use of it."""
 
     cdef object dispatcher, responder, prepare, closing, finish, crew, scheduler
+    cdef object read_deferred, defer
     cdef object hold_back, ready, made, append_ready, append_made, take_made, memory
     cdef object handle  # of the gateway, with the next two
     cdef object gateway  # a WsgiGateway, if this is just its function
@@ -442,6 +455,8 @@ cdef class Turn(Maker):
         self.closing = engine._closing
         self.finish = dispatcher._finish
         self.hold_back = dispatcher.hold_back
+        self.read_deferred = engine._read_deferred
+        self.defer = engine._keep_alive.defer
         self.crew = dispatcher._crew
         self.scheduler = dispatcher._scheduler
         self.ready = dispatcher.ready
@@ -488,6 +503,46 @@ cdef class Turn(Maker):
         head = self.head_in(machine, data, &body)
         if head is None or type(head) is not RequestHead:
             return data
+        return self.begin(connection, machine, head, data, body)
+
+    def read_next(self, lead, connection):
+        """As Engine._read_deferred: a request that has come behind another one."""
+        cdef Py_ssize_t size
+        cdef char* start
+        cdef char* end
+        cdef bytes part
+        cdef Py_ssize_t body
+        if type(connection) is Connection and has(connection, PHASE, IN_HEAD):
+            machine = get(connection, MACHINE)
+            if (
+                type(machine) is Machine
+                and has(machine, READING, SOME_READ)
+                and has(machine, READER, None)
+            ):
+                buffer = get(machine, BUFFER)
+                data = get(buffer, DATA)
+                size = PyByteArray_GET_SIZE(data)
+                start = PyByteArray_AS_STRING(data)
+                end = <char*>memmem(start, size, b"\r\n\r\n", 4)
+                if end != NULL:
+                    size = end - start + 4
+                    part = PyBytes_FromStringAndSize(start, size)
+                    head = self.head_in(machine, part, &body)
+                    if type(head) is RequestHead and body == NONE:
+                        PySequence_DelSlice(data, 0, size)
+                        put(buffer, SEARCHED, 0)
+                        put(connection, PHASE, IDLE)
+                        self.begin(connection, machine, head, part, NONE)
+                        while self.ready:
+                            exchange, part = self.ready.popleft()
+                            self.dispatch(lead, exchange, part)
+                        return None
+        self.read_deferred(lead, connection)
+
+    cdef object begin(
+        self, object connection, object machine, object head, bytes data, Py_ssize_t body
+    ):
+        """Put the request of this head into `ready`, and return None; else `data`."""
         exchange = fresh(ServerExchange)
         context = PyContext_New()
         put(exchange, EXCHANGE_HEAD, head)
@@ -594,6 +649,8 @@ cdef class Turn(Maker):
         if known == NULL or <double>(<object>known) > self.budget:
             return self.dispatcher.dispatch(lead, exchange, data)
         cdef double average = <object>known
+        if average != 0.0 and exchange.connection.corked is not None:
+            exchange.connection.uncork()  # no response waits for a handler that may be slow
         cdef Call call = None
         cdef bint first_step = False
         show(self.memory, data)
@@ -609,8 +666,8 @@ cdef class Turn(Maker):
         cdef bytes response_bytes = None
         answer = status = headers = body = close = None
         handle = self.dispatcher.handle
-        self.look(handle)
         try:
+            self.look(handle)
             if (
                 self.steps is not None
                 and type(connection) is Connection
@@ -725,7 +782,10 @@ cdef class Turn(Maker):
         if type(machine) is not Machine:
             return self.leave_unusual(exchange, response_bytes, now)
         body = get(exchange, BODY)
-        if has(machine, READING, SOME_READ) and self.hold_back(exchange, response_bytes, now):
+        if has(machine, READING, SOME_READ) and (
+            self.holds_back(connection, machine, exchange, response_bytes, now)
+            or self.hold_back(exchange, response_bytes, now)
+        ):
             return 0
         if (
             push(connection, response_bytes)
@@ -751,6 +811,37 @@ cdef class Turn(Maker):
         connection.push(response_bytes)
         self.finish(exchange, now)
         return 0
+
+    cdef bint holds_back(
+        self, object connection, object machine, object exchange, bytes response_bytes, double now
+    ) except -1:
+        """Pipelining.hold_back for an ordinary GET that has come completely; else False."""
+        cdef Py_ssize_t size
+        cdef char* start
+        if (
+            not has(machine, MUST_CLOSE, False)
+            or not has(machine, SHORT, False)
+            or get(machine, EXCESS) != 0
+            or not has(exchange, BODY, None)
+            or not has(connection, AFTER_SENT, None)
+            or not has(connection, UNSENT, None)
+            or not has(connection, FILE, None)
+            or not has(connection, BROKEN, False)
+            or get(connection, INTEREST) != READ
+        ):
+            return False
+        data = get(get(machine, BUFFER), DATA)
+        size = PyByteArray_GET_SIZE(data)
+        start = PyByteArray_AS_STRING(data)
+        if size < 8 or memcmp(start, b"GET ", 4) or memmem(start, size, b"\r\n\r\n", 4) == NULL:
+            return False
+        corked = get(connection, CORKED)
+        put(connection, CORKED, response_bytes if corked is None else <bytes>corked + response_bytes)
+        put(exchange, ENVIRON, None)  # each would keep the other alive
+        put(connection, PHASE, IN_HEAD)
+        put(connection, SINCE, now)
+        self.defer(connection)
+        return True
 
 
 cdef bint push(object connection, bytes data) except -1:

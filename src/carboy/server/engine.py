@@ -161,7 +161,7 @@ class Engine:
         self._for_leader, self._deferred = self._queue.for_leader, self._keep_alive.deferred
         self._due, self._opened = self.channels.due, self.channels.opened
         self._resumed = self.channels.resumed
-        self._twin, self._read_ordinary, self._dispatch = turn.steps_of(self)
+        self._twin, self._read_ordinary, self._dispatch, self._read_next = turn.steps_of(self)
         self._ready, self._made = self.dispatcher.ready, self.dispatcher.made
         self._body_reader.ready = self._ready
         self._left = (
@@ -267,7 +267,7 @@ class Engine:
         """Wait until something is ready and serve it."""
         ready = self._ready
         if self._twin is not turn.compiled:
-            self._twin, self._read_ordinary, self._dispatch = turn.steps_of(self)
+            self._twin, self._read_ordinary, self._dispatch, self._read_next = turn.steps_of(self)
         if ready or self._made:
             self.dispatcher.go_on(lead)
         events = self.poller.wait(0.0 if lead.one_turn else self.patience())
@@ -298,7 +298,7 @@ class Engine:
         for fd in own:
             self._serve_own(fd, now)
         if self._deferred:
-            self.dispatcher.pipelining.go_on(lead, self._read_deferred)
+            self.dispatcher.pipelining.go_on(lead, self._read_next)
         if self._queue.count:
             self.dispatcher.run_one_queued(lead, clock())
         if self._due:

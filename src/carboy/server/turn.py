@@ -23,13 +23,18 @@ Reader = Read | None
 compiled: ModuleType | None = None  # read once a turn
 
 
-def steps_of(engine: Engine) -> tuple[ModuleType | None, Reader, Callable[..., None]]:
-    """The module that `compiled` is now, and what the engine calls to read and to dispatch."""
+def steps_of(
+    engine: Engine,
+) -> tuple[ModuleType | None, Reader, Callable[..., None], Callable[..., None]]:
+    """The module that `compiled` is now, and what the engine calls to read and to dispatch.
+
+    The last function reads and runs one more request that was received already.
+    """
     module, dispatcher = compiled, engine.dispatcher
     if module is None:
-        return None, None, dispatcher.dispatch
+        return None, None, dispatcher.dispatch, engine._read_deferred
     steps: Any = module.Turn(engine, dispatcher, engine.settings.read_size)
-    return module, steps.read, steps.dispatch
+    return module, steps.read, steps.dispatch, steps.read_next
 
 
 def _choose(module: ModuleType | None) -> None:

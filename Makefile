@@ -96,7 +96,8 @@ screenshots: $(VENV)/.tested
 # The tests that reach compiled functions. Where the variable is set, the tests of twins are not
 # skipped, and fail if nothing is built.
 COMPILED_TESTS := tests/_speedups tests/test_speedups.py tests/protocol tests/wire tests/oracle \
-	tests/app/test_json.py tests/gateway/test_wsgi.py tests/gateway/test_asgi.py tests/gateway/test_direct.py \
+	tests/app/test_json.py tests/http/test_local.py \
+	tests/gateway/test_wsgi.py tests/gateway/test_asgi.py tests/gateway/test_direct.py \
 	tests/server/test_calls.py tests/server/test_connection.py tests/server/test_engine.py \
 	tests/server/test_environ.py tests/server/test_forwarding.py tests/server/test_http2_environ.py \
 	tests/server/test_inlined_paths.py tests/server/test_made_responses.py \

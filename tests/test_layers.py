@@ -181,6 +181,7 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
 COMPILED_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "form": ("carboy._speedups.slots",),
     "head": ("carboy._speedups.names", "carboy._speedups.slots"),
+    "local": ("carboy._speedups.slots",),
     "environ": ("carboy._speedups.names",),
     "asgi": (
         "carboy._speedups.slots",

@@ -26,12 +26,13 @@ MODULES: tuple[str, ...] = (
     "environ",
     "form",
     "json_reader",
+    "local",
     "json_writer",
     "cycle",
     "turn",
 )
 if not getattr(sys, "_is_gil_enabled", lambda: True)():
-    MODULES = MODULES[:-2]  # these rely on the interpreter lock, and would bring it back
+    MODULES = MODULES[:-3]  # these rely on the interpreter lock, and would bring it back
 COMPILED = "compiled"  # the state in which they run
 
 

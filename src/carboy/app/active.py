@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from carboy.request_identity import finders
+from carboy.speedups import speedups
 
 T = TypeVar("T")
 SWITCHING = "101 Switching Protocols"  # what middleware sees of a WebSocket
@@ -187,6 +189,14 @@ def find_request() -> Any:
         return _cv.get().request
     except AttributeError:
         raise RuntimeError(NO_REQUEST) from None
+
+
+def _choose(compiled: ModuleType | None) -> None:
+    if compiled is not None:
+        compiled.prepare_finder(find_request, _cv)
+
+
+speedups.twins("local", _choose)
 
 
 def _identity() -> Any:

@@ -15,9 +15,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from functools import partial, update_wrapper
 from operator import attrgetter
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from carboy.http.wsgi import ClosingIterator
+from carboy.speedups import speedups
 
 T = TypeVar("T")
 _NOT_BOUND = "object is not bound"
@@ -393,3 +395,15 @@ def _install() -> None:
 
 
 _install()
+
+
+def _choose(
+    compiled: ModuleType | None, python: Any = LocalProxy.__dict__["__getattribute__"]
+) -> None:
+    if compiled is not None:
+        compiled.prepare_proxy(LocalProxy)
+    attribute = python if compiled is None else compiled.proxy_attribute
+    type.__setattr__(LocalProxy, "__getattribute__", attribute)
+
+
+speedups.twins("local", _choose)

@@ -1,0 +1,9 @@
+"""Types of local.pyx."""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+def prepare_proxy(proxy_class: type[Any]) -> None: ...
+def prepare_finder(find: Callable[[], Any], context_variable: ContextVar[Any]) -> None: ...
+def proxy_attribute(self: Any, name: str) -> Any: ...

@@ -1,28 +1,25 @@
-"""Parsed header fields of a request. The functions are attributes of Request."""
+"""Parsed header fields of a request. The functions are attributes of Request.
+
+Most parsers are taken from `carboy.http`, which loads their modules when they are first used.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from carboy import http
 from carboy.dates import parse_date
-from carboy.http.fields.accept import (
-    Accept,
-    CharsetAccept,
-    LanguageAccept,
-    MIMEAccept,
-    parse_accept_header,
-)
-from carboy.http.fields.auth import Authorization
-from carboy.http.fields.cache_control import RequestCacheControl, parse_cache_control_header
 from carboy.http.fields.content_type import WITHOUT_PARAMETERS
-from carboy.http.fields.cookies import parse_cookie
-from carboy.http.fields.etag import ETags, parse_etags
 from carboy.http.fields.headers import EnvironHeaders
-from carboy.http.fields.ranges import IfRange, Range, parse_if_range_header, parse_range_header
 from carboy.http.fields.syntax import HeaderSet, parse_options_header, parse_set_header
 
 if TYPE_CHECKING:
+    from carboy.http.fields.accept import Accept, CharsetAccept, LanguageAccept, MIMEAccept
+    from carboy.http.fields.auth import Authorization
+    from carboy.http.fields.cache_control import RequestCacheControl
+    from carboy.http.fields.etag import ETags
+    from carboy.http.fields.ranges import IfRange, Range
     from carboy.http.request.request import Request
 
 
@@ -36,7 +33,7 @@ def cookies(request: Request) -> Any:
     if field is not None and type(request.__dict__.get("headers")) not in ONE_COOKIE_FIELD:
         # Headers that were assigned may have several Cookie fields (RFC 9113, section 8.2.3).
         field = ";".join(request.headers.getlist("Cookie"))
-    return parse_cookie(field, request.dict_storage_class)
+    return http.parse_cookie(field, request.dict_storage_class)
 
 
 def parsed_content_type(request: Request) -> tuple[str, dict[str, str]]:
@@ -55,33 +52,33 @@ def user_agent(request: Request) -> Any:
 
 def authorization(request: Request) -> Authorization | None:
     """The credentials of the client; None without credentials, or if they cannot be decoded."""
-    return Authorization.from_header(request.headers.get("Authorization"))
+    return http.Authorization.from_header(request.headers.get("Authorization"))
 
 
 def accept_mimetypes(request: Request) -> MIMEAccept:
     """The media types that the client accepts."""
-    return parse_accept_header(request.headers.get("Accept"), MIMEAccept)
+    return http.parse_accept_header(request.headers.get("Accept"), http.MIMEAccept)
 
 
 def accept_charsets(request: Request) -> CharsetAccept:
     """The character sets that the client accepts."""
-    return parse_accept_header(request.headers.get("Accept-Charset"), CharsetAccept)
+    return http.parse_accept_header(request.headers.get("Accept-Charset"), http.CharsetAccept)
 
 
 def accept_encodings(request: Request) -> Accept:
     """The content codings that the client accepts."""
-    return parse_accept_header(request.headers.get("Accept-Encoding"))
+    return http.parse_accept_header(request.headers.get("Accept-Encoding"))
 
 
 def accept_languages(request: Request) -> LanguageAccept:
     """The languages that the client accepts."""
-    return parse_accept_header(request.headers.get("Accept-Language"), LanguageAccept)
+    return http.parse_accept_header(request.headers.get("Accept-Language"), http.LanguageAccept)
 
 
 def cache_control(request: Request) -> RequestCacheControl:
     """The Cache-Control field of the request."""
     value = request.headers.get("Cache-Control")
-    return parse_cache_control_header(value, None, RequestCacheControl)
+    return http.parse_cache_control_header(value, None, http.RequestCacheControl)
 
 
 def pragma(request: Request) -> HeaderSet:
@@ -91,12 +88,12 @@ def pragma(request: Request) -> HeaderSet:
 
 def if_match(request: Request) -> ETags:
     """The entity tags of If-Match."""
-    return parse_etags(request.headers.get("If-Match"))
+    return http.parse_etags(request.headers.get("If-Match"))
 
 
 def if_none_match(request: Request) -> ETags:
     """The entity tags of If-None-Match."""
-    return parse_etags(request.headers.get("If-None-Match"))
+    return http.parse_etags(request.headers.get("If-None-Match"))
 
 
 def if_modified_since(request: Request) -> datetime | None:
@@ -111,9 +108,9 @@ def if_unmodified_since(request: Request) -> datetime | None:
 
 def if_range(request: Request) -> IfRange:
     """If-Range: an entity tag or a date."""
-    return parse_if_range_header(request.headers.get("If-Range"))
+    return http.parse_if_range_header(request.headers.get("If-Range"))
 
 
 def range_(request: Request) -> Range | None:
     """The ranges that the client requests."""
-    return parse_range_header(request.headers.get("Range"))
+    return http.parse_range_header(request.headers.get("Range"))

@@ -10,16 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from carboy import http
 from carboy.dates import http_date, parse_date
 from carboy.file_wrapper import FileWrapper
 from carboy.http.exceptions import RequestedRangeNotSatisfiable
-from carboy.http.fields.etag import generate_etag, parse_etags, unquote_etag
-from carboy.http.fields.ranges import IfRange, parse_if_range_header, parse_range_header
 from carboy.http.wsgi import _get_environ
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
+    from carboy.http.fields.ranges import IfRange
     from carboy.http.request.request import Request
     from carboy.http.response.response import Response
 
@@ -67,11 +67,11 @@ def is_modified(
     if data is not None:
         if etag is not None:
             raise TypeError("both data and etag given: pass only one of them.")
-        etag = generate_etag(data)
+        etag = http.generate_etag(data)
     condition = None
     if not ignore_if_range and http_range is not None:
-        condition = parse_if_range_header(http_if_range)
-    tag = unquote_etag(etag)[0] if etag else None
+        condition = http.parse_if_range_header(http_if_range)
+    tag = http.unquote_etag(etag)[0] if etag else None
     if tag is not None:
         by_tag = _modified_by_tag(tag, condition, http_if_none_match, http_if_match)
         if by_tag is not None:
@@ -89,11 +89,11 @@ def _modified_by_tag(
     """The result according to the fields with entity tags; None if there are no such fields."""
     if condition is not None and condition.etag is not None:
         return condition.etag != tag
-    match = parse_etags(http_if_match)
+    match = http.parse_etags(http_if_match)
     if match:
         # `*` matches any current version (RFC 9110, section 13.1.1).
         return match.star_tag or match.is_strong(tag)
-    none_match = parse_etags(http_if_none_match)
+    none_match = http.parse_etags(http_if_none_match)
     return not none_match.contains_weak(tag) if none_match else None
 
 
@@ -152,7 +152,7 @@ def make_conditional(
         headers["Accept-Ranges"] = unit
     partial = response._process_range_request(environ, complete_length, accept_ranges)
     if not partial and not _modified(response, environ):
-        failed = bool(parse_etags(environ.get("HTTP_IF_MATCH")))
+        failed = bool(http.parse_etags(environ.get("HTTP_IF_MATCH")))
         response.status_code = 412 if failed else 304
     if response.automatically_set_content_length and "Content-Length" not in headers:
         length = response.calculate_content_length()
@@ -197,7 +197,7 @@ def make_partial(
         return False
     if not response._is_range_request_processable(environ):
         return False
-    asked = parse_range_header(environ["HTTP_RANGE"])
+    asked = http.parse_range_header(environ["HTTP_RANGE"])
     bounds = asked.range_for_length(complete_length) if asked is not None else None
     if asked is None or bounds is None:
         raise RequestedRangeNotSatisfiable(complete_length)

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from carboy import http
 from carboy.dates import http_date, parse_date
 from carboy.http.containers.immutable import CallbackDict
-from carboy.http.fields.auth import WWWAuthenticate
-from carboy.http.fields.cache_control import ResponseCacheControl, parse_cache_control_header
 from carboy.http.fields.content_type import get_content_type
 from carboy.http.fields.policies import ContentSecurityPolicy, dump_csp_header, parse_csp_header
-from carboy.http.fields.ranges import ContentRange, parse_content_range_header
 from carboy.http.fields.syntax import (
     HeaderSet,
     dump_header,
@@ -23,6 +21,11 @@ from carboy.http.fields.syntax import (
     parse_options_header,
     parse_set_header,
 )
+
+if TYPE_CHECKING:
+    from carboy.http.fields.auth import WWWAuthenticate
+    from carboy.http.fields.cache_control import ResponseCacheControl
+    from carboy.http.fields.ranges import ContentRange
 
 
 def _write_back(response: Any, name: str) -> Callable[[Any], None]:
@@ -76,19 +79,19 @@ def _policy_text(value: Any) -> str:
 
 def get_cache_control(response: Any) -> ResponseCacheControl:
     """Cache-Control. Changes are written to the headers."""
-    return parse_cache_control_header(
+    return http.parse_cache_control_header(
         response.headers.get("Cache-Control"),
         _write_back(response, "Cache-Control"),
-        ResponseCacheControl,
+        http.ResponseCacheControl,
     )
 
 
 def get_content_range(response: Any) -> ContentRange:
     """Content-Range. The object is false if the response does not have the field."""
     on_update = _write_back(response, "Content-Range")
-    found = parse_content_range_header(response.headers.get("Content-Range"), on_update)
+    found = http.parse_content_range_header(response.headers.get("Content-Range"), on_update)
     # Calling `set` of the empty object adds the field.
-    return found if found is not None else ContentRange(None, None, None, on_update=on_update)
+    return found if found is not None else http.ContentRange(None, None, None, on_update=on_update)
 
 
 def put_content_range(response: Any, value: ContentRange | str | None) -> None:
@@ -124,9 +127,9 @@ def put_retry_after(response: Any, value: datetime | int | str | None) -> None:
 
 def get_www_authenticate(response: Any) -> WWWAuthenticate:
     """The first challenge of WWW-Authenticate. Changes are written to the headers."""
-    value = WWWAuthenticate.from_header(response.headers.get("WWW-Authenticate"))
+    value = http.WWWAuthenticate.from_header(response.headers.get("WWW-Authenticate"))
     if value is None:
-        value = WWWAuthenticate("basic")
+        value = http.WWWAuthenticate("basic")
 
     def on_update(changed: WWWAuthenticate) -> None:
         response.www_authenticate = changed

@@ -15,10 +15,9 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from carboy import http
 from carboy.dates import dump_age, http_date, parse_age, parse_date
 from carboy.http.fields.content_type import checked, content_types, is_json, with_charset
-from carboy.http.fields.cookies import dump_cookie
-from carboy.http.fields.etag import generate_etag, quote_etag, unquote_etag
 from carboy.http.fields.headers import Headers
 from carboy.http.fields.policies import COEP, COOP
 from carboy.http.fields.syntax import dump_header, parse_set_header
@@ -374,15 +373,15 @@ class Response:
         """Set an ETag computed from the body, unless there is one already."""
         if overwrite or "ETag" not in self.headers:
             data: Any = self.get_data()
-            self.set_etag(generate_etag(data), weak)
+            self.set_etag(http.generate_etag(data), weak)
 
     def set_etag(self, etag: str, weak: bool = False) -> None:
         """Set the ETag."""
-        self.headers["ETag"] = quote_etag(etag, weak)
+        self.headers["ETag"] = http.quote_etag(etag, weak)
 
     def get_etag(self) -> tuple[str, bool] | tuple[None, None]:
         """The ETag and whether it is weak."""
-        return unquote_etag(self.headers.get("ETag"))
+        return http.unquote_etag(self.headers.get("ETag"))
 
     # cookies
 
@@ -400,7 +399,7 @@ class Response:
         partitioned: bool = False,
     ) -> None:
         """Add a Set-Cookie field (RFC 6265)."""
-        cookie = dump_cookie(
+        cookie = http.dump_cookie(
             key,
             value=value,
             max_age=max_age,

@@ -67,7 +67,8 @@ UNUSED_BY_SERVERS = {
     "ssl", "unittest", "urllib.request", "uvloop", "watchfiles", "websockets", "xml",
 }  # fmt: skip
 UNUSED_BY_APPLICATIONS = UNUSED_BY_SERVERS | {
-    "click", "ctypes", "dataclasses", "decimal", "difflib", "inspect", "logging",
+    "carboy.http.fields.accept", "carboy.http.fields.cookies", "carboy.http.fields.etag",
+    "carboy.http.forms.parser", "click", "ctypes", "dataclasses", "decimal", "difflib", "inspect", "logging",
     "random", "shutil", "socket", "subprocess", "tempfile", "tomllib", "traceback", "uuid",
 }  # fmt: skip
 

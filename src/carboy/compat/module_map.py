@@ -226,6 +226,7 @@ MODULE_MAP: dict[str, ModuleEntry] = {
     "werkzeug.sansio.http": _of(
         "http.response.conditional",
         "http.fields.cookies",
+        "http",
         "compat.internal",
         is_resource_modified="carboy.http.response.conditional:is_modified",
         parse_cookie=_PARSE_COOKIE,

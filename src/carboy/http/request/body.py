@@ -7,6 +7,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import IO, TYPE_CHECKING, Any
 
+from carboy import http
 from carboy.http.containers.multidict import (
     CombinedMultiDict,
     ImmutableMultiDict,
@@ -16,7 +17,6 @@ from carboy.http.containers.multidict import (
 )
 from carboy.http.exceptions import BadRequest, ClientDisconnected, UnsupportedMediaType
 from carboy.http.fields.content_type import URLENCODED
-from carboy.http.forms.parser import FormDataParser
 from carboy.http.forms.urlencoded import parse_form
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _is_form(request: Request, exchange: Any, kept: dict[str, Any]) -> bool:
         (limit is None or exchange.body_size <= limit)
         and request._parses_forms_normally()
         and not request.shallow
-        and request.form_data_parser_class is FormDataParser
+        and request.form_data_parser_class is http.FormDataParser
     )
 
 

@@ -13,6 +13,7 @@ from functools import update_wrapper
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
+from carboy import http
 from carboy.dates import parse_date
 from carboy.http.containers.immutable import ImmutableList
 from carboy.http.containers.multidict import ImmutableMultiDict
@@ -20,7 +21,6 @@ from carboy.http.exceptions import HTTPException
 from carboy.http.fields.content_type import is_json
 from carboy.http.fields.syntax import parse_set_header
 from carboy.http.fields.user_agent import UserAgent
-from carboy.http.forms.parser import FormDataParser, default_stream_factory
 from carboy.http.properties import environ_property, header_property, lazy
 from carboy.http.request import body, fields
 from carboy.http.request import environ as of_environ
@@ -32,8 +32,17 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
     from carboy.gateway.interface import Exchange
+    from carboy.http.forms.parser import FormDataParser
 
 T = TypeVar("T")
+
+
+class _OwnFormParser:
+    """FormDataParser as an attribute of Request. Its module loads when the attribute is read."""
+
+    def __get__(self, request: Request | None, kind: type[Request]) -> type[FormDataParser]:
+        Request.form_data_parser_class = http.FormDataParser
+        return http.FormDataParser
 
 
 def _fact(environ_reader: Callable[[Any], T], exchange_reader: Callable[[Any], T]) -> lazy[T]:
@@ -87,7 +96,7 @@ class Request:
     dict_storage_class: type[Any] = ImmutableMultiDict
     list_storage_class: type[Any] = ImmutableList
     user_agent_class: type[Any] = UserAgent
-    form_data_parser_class: type[FormDataParser] = FormDataParser
+    form_data_parser_class: type[FormDataParser] = _OwnFormParser()  # type: ignore[assignment]
     json_module: Any = _json
 
     shallow = False
@@ -293,7 +302,9 @@ class Request:
         content_length: int | None = None,
     ) -> IO[bytes]:
         """The file that an uploaded file is written to. Subclasses can return another one."""
-        return default_stream_factory(total_content_length, content_type, filename, content_length)
+        return http.default_stream_factory(
+            total_content_length, content_type, filename, content_length
+        )
 
     get_data = body.get_data
     get_json = body.get_json

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -220,6 +221,37 @@ def test_a_failing_application_gets_500_and_the_connection_goes_on() -> None:
 
 
 _date = re.compile(rb"Date: [^\r]+")
+
+
+def test_a_leader_that_is_held_is_replaced_on_both_twins(which: str) -> None:
+    go_on = threading.Event()
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        if environ["QUERY_STRING"]:
+            assert go_on.wait(PATIENCE)
+        return hello(environ, start_response)
+
+    with known(application, inline_budget=60.0) as live, live.client() as client:
+        assert (live.engine.crew.quick_watch is not None) == (which == "compiled")
+        client.send(b"GET /?wait HTTP/1.1\r\nHost: a\r\n\r\n")
+        eventually(lambda: live.engine.crew.away == 1)
+        assert live.get("/").status == 200
+        go_on.set()
+        assert client.reply().status == 200
+
+
+HELD, IDLE = 1, 2
+
+
+def test_the_watch_tells_a_held_leader_from_an_idle_one() -> None:
+    with known() as live:
+        steps = twin.Turn(live.engine, live.engine.dispatcher, 1024)
+        exchange: Any = object()
+        assert steps.watch([exchange], bytearray(1), 0.0, 3) == HELD
+        assert steps.watch([], bytearray(1), 0.0, 3) == IDLE
+        for slot in ([], [exchange]):
+            assert steps.watch(slot, bytearray(b"\1"), 0.0, 3) == 0
+        assert steps.watch([], bytearray(1), 0.0, 1000) == 0  # after so many looks
 
 
 def test_both_twins_send_the_same_bytes() -> None:

@@ -7,6 +7,7 @@
     Turn.dispatch      Dispatcher.dispatch                     (server/dispatching.py)
     Turn.holds_back    Pipelining.hold_back                    (server/pipelining.py)
     Turn.push          Connection.push                         (server/connection.py)
+    Turn.watch         the looks of Crew._watch                (server/crew.py)
     ordinary_response  the function of protocol/response.py
 
 Each does what its twin in Python does with an ordinary request, and leaves every other to it. The
@@ -81,6 +82,18 @@ cdef extern from *:
 
 cdef extern from "string.h":
     void* memmem(const void* where, size_t size, const void* what, size_t length)
+
+cdef extern from "time.h":
+    int c_nanosleep "nanosleep" (const timespec* pause, timespec* left) noexcept nogil
+
+cdef extern from *:
+    """
+    /* Py_SIZE, for a thread without the interpreter lock. */
+    static inline Py_ssize_t list_size(PyObject *list) {
+        return *(volatile Py_ssize_t *)&((PyVarObject *)list)->ob_size;
+    }
+    """
+    Py_ssize_t list_size(PyObject* of) noexcept nogil
 
 cdef extern from "sys/socket.h":
     enum:
@@ -413,6 +426,10 @@ cdef inline void accept(object machine, object head) noexcept:
 
 
 cdef enum:
+    MOST_LOOKS = 128  # of one call of `watch`
+
+
+cdef enum:
     NONE = 0  # where the body is, if there is none
 
 
@@ -435,6 +452,7 @@ cdef class Turn(Maker):
     cdef bint underscores
     cdef object extra
     cdef dict sending  # the attributes of the responder, which change
+    cdef long long dispatched  # exchanges, which `watch` compares
     cdef dict averages
     cdef double budget, worth
     cdef char* buffer
@@ -658,6 +676,7 @@ cdef class Turn(Maker):
         put(exchange, BEGAN, began)
         cdef list slot = lead.slot
         slot.append(exchange)
+        self.dispatched += 1
         if self.crew.asleep:
             self.crew.wake_watcher()
         context = get(exchange, CONTEXT)
@@ -744,6 +763,41 @@ cdef class Turn(Maker):
             exchange, response_bytes = self.take_made()
             self.leave(exchange, response_bytes, now)
         return None
+
+    def watch(self, list slot, bytearray look_again, double interval, int idle_looks):
+        """Look at the slot of a leader at intervals, for the watcher, without the interpreter lock.
+
+        LEADER_HELD: it was filled at two looks, and Turn.dispatch has not filled it in between, so
+        it may have the same exchange. LEADER_IDLE: it was empty at so many looks. NOTHING_FOUND:
+        the first byte of `look_again` is set, or enough time has passed. Only the size of the list
+        is read, as one word, and it is the caller that decides by the exchange.
+        """
+        cdef timespec pause
+        cdef long long before = -1, count
+        cdef int looks, idle = 0, found = 0
+        cdef PyObject* watched = <PyObject*>slot
+        cdef const char* again = PyByteArray_AS_STRING(look_again)
+        pause.tv_sec = <long>interval
+        pause.tv_nsec = <long>((interval - <long>interval) * 1e9)
+        with nogil:
+            for looks in range(MOST_LOOKS):
+                c_nanosleep(&pause, NULL)
+                if again[0]:
+                    break
+                if list_size(watched):
+                    idle = 0
+                    count = self.dispatched
+                    if count == before:
+                        found = 1
+                        break
+                    before = count
+                else:
+                    before = -1
+                    idle += 1
+                    if idle > idle_looks:
+                        found = 2
+                        break
+        return found
 
     cdef int look(self, object handle) except -1:
         """Find out whether the requests of this turn go to a WsgiGateway or a Lane, as they are."""

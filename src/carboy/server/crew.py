@@ -49,6 +49,9 @@ Why each hand-over is safe:
                              that was started. So no task is in the queue without a thread for it.
     leader to watcher        The leader fills the slot, then reads `asleep`. The watcher sets
     (asleep)                 `asleep`, then reads the slot. One of them sees the other.
+    watcher without the      `quick_watch` reads the size of a slot, whose list it keeps alive, and
+    interpreter lock         a count. What it finds is looked at again with the lock. It returns
+                             once `_look_again` is set, which is cleared before `current` is read.
 
 The system may refuse to start a thread (a limit of processes or of memory). Then the leader keeps
 the exchange that it wanted to submit, and the watcher leaves the leader as it is.
@@ -73,6 +76,10 @@ T = TypeVar("T")
 # Seconds after the system refused a thread before another one is asked for, and between two
 # warnings about it.
 RETRY_AFTER, WARN_EVERY = 1.0, 60.0
+# Seconds between two looks; with more, the watcher waits for the end of the crew as well.
+OFTEN = 0.05
+# What `quick_watch` returns.
+NOTHING_FOUND, LEADER_HELD, LEADER_IDLE = range(3)
 IDLE_LOOKS = 64  # times the watcher finds the leader idle before it sleeps until it is woken
 # After the watcher has replaced a leader, it looks CLOSER times as often, for this many looks: a
 # view that waits now and then, and is quick otherwise, will wait again. The looks cost about as
@@ -134,6 +141,10 @@ class Crew:
         self._ended = threading.Lock()  # held until the crew is stopped: the watcher waits for it
         self._ended.acquire()
         self._stopped = False
+        # Looks without the interpreter lock, where functions are compiled (server/turn.py). It
+        # returns when the first byte of the second one is set: the crew stops, or another leads.
+        self.quick_watch: Callable[[list[ServerExchange], bytearray, float, int], int] | None = None
+        self._look_again = bytearray(1)
 
     # --- life
 
@@ -159,6 +170,7 @@ class Crew:
     def stop(self) -> None:
         """Let idle threads end; one inside a handler ends after it, or with the process."""
         self._stopped = True
+        self._look_again[0] = 1
         for _ in range(len(self._members) + 1):  # the watcher may be starting one
             self._work.put(None)
         self._wake.release()
@@ -294,6 +306,7 @@ class Crew:
             )
         finally:
             self.current = successor
+            self._look_again[0] = 1
             have_led(successor)
         return True
 
@@ -307,10 +320,25 @@ class Crew:
         idle_looks = 0
         close = 0  # close looks that are left
         used = 0.0  # processor time of this process at the last look
-        while not self._stopped and not self._ended.acquire(timeout=self._pause(close)):
-            close = max(0, close - 1)
+        while not self._stopped:
+            self._look_again[0] = 0
             lead = self.current
-            now = lead.slot[-1:]
+            watch = self.quick_watch if not close and self._interval <= OFTEN else None
+            if watch is not None and not self._stopped:
+                found = watch(lead.slot, self._look_again, self._interval, IDLE_LOOKS)
+                if found == NOTHING_FOUND:
+                    continue
+                now = lead.slot[-1:]
+                if now and time.monotonic() - now[0].began >= self._interval:
+                    seen = now[0]  # at the last look, and at the one before
+                elif found == LEADER_IDLE:
+                    idle_looks = IDLE_LOOKS
+            else:
+                if self._ended.acquire(timeout=self._pause(close)):
+                    return
+                lead = self.current
+                now = lead.slot[-1:]
+            close = max(0, close - 1)
             if not now:
                 idle_looks += 1
                 seen = None

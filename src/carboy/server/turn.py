@@ -32,8 +32,10 @@ def steps_of(
     """
     module, dispatcher = compiled, engine.dispatcher
     if module is None:
+        engine.crew.quick_watch = None
         return None, None, dispatcher.dispatch, engine._read_deferred
     steps: Any = module.Turn(engine, dispatcher, engine.settings.read_size)
+    engine.crew.quick_watch = steps.watch
     return module, steps.read, steps.dispatch, steps.read_next
 
 

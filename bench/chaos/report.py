@@ -102,10 +102,11 @@ def conditions(machine: Mapping[str, object], when: str) -> str:
     """The day, the machine and the versions of a run."""
     tools = machine["rivals"]
     assert isinstance(tools, dict)
-    versions = ", ".join(f"{name} {tools[name]}" for name in SERVERS if name in tools)
+    versions = [f"{name} {tools[name]}" for name in SERVERS if name in tools]
+    carboy = f"Carboy {machine['carboy']} ({machine['commit']})"
     return (
         f"{when}; {machine['processor']}, {machine['cores']} processors, {machine['system']}, "
-        f"{machine['python']}; Carboy {machine['carboy']} ({machine['commit']}), {versions}"
+        f"{machine['python']}; {', '.join([carboy, *versions])}"
     )
 
 

@@ -68,8 +68,9 @@ UNUSED_BY_SERVERS = {
 }  # fmt: skip
 UNUSED_BY_APPLICATIONS = UNUSED_BY_SERVERS | {
     "carboy.http.fields.accept", "carboy.http.fields.cookies", "carboy.http.fields.etag",
-    "carboy.http.forms.parser", "click", "ctypes", "dataclasses", "decimal", "difflib", "inspect", "logging",
-    "random", "shutil", "socket", "subprocess", "tempfile", "tomllib", "traceback", "uuid",
+    "carboy.http.forms.parser", "click", "ctypes", "dataclasses", "decimal", "difflib", "inspect",
+    "logging", "random", "shutil", "socket", "subprocess", "tempfile", "tomllib", "traceback",
+    "uuid",
 }  # fmt: skip
 
 

@@ -190,6 +190,7 @@ COMPILED_MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.protocol.events",
         "carboy.request_identity",
         "carboy.server.connection",
+        "carboy.server.exchange",
         "carboy.server.responder",
     ),
     "wsgi": (

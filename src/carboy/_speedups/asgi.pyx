@@ -37,6 +37,7 @@ from carboy.gateway.interface import ANSWERED
 from carboy.protocol.events import RequestHead
 from carboy.request_identity import current
 from carboy.server.connection import Connection
+from carboy.server.exchange import ExchangeSlots, ServerExchange
 from carboy.server.responder import LARGE as RESPONDER_LARGE
 
 cdef extern from "Python.h":
@@ -67,6 +68,15 @@ cdef Py_ssize_t SERVER = slot_offset(Connection.__dict__["server"])
 cdef Py_ssize_t MACHINE = slot_offset(Connection.__dict__["machine"])
 cdef Py_ssize_t PROXIED = slot_offset(Connection.__dict__["proxied"])
 cdef Py_ssize_t SCHEME = slot_offset(Connection.__dict__["scheme"])
+cdef Py_ssize_t BODY = slot_offset(ExchangeSlots.__dict__["body"])
+cdef Py_ssize_t CONNECTION = slot_offset(ExchangeSlots.__dict__["connection"])
+cdef Py_ssize_t CONTEXT = slot_offset(ExchangeSlots.__dict__["context"])
+cdef Py_ssize_t HEAD = slot_offset(ExchangeSlots.__dict__["head"])
+cdef Py_ssize_t KEY = slot_offset(ExchangeSlots.__dict__["key"])
+cdef Py_ssize_t METHOD = slot_offset(RequestHead.method)
+cdef Py_ssize_t MINOR = slot_offset(RequestHead.minor)
+cdef Py_ssize_t PATH = slot_offset(RequestHead.path)
+cdef Py_ssize_t LENGTH = slot_offset(RequestHead.content_length)
 cdef Py_ssize_t TAKING = slot_offset(Connection.__dict__["taking"])
 
 cdef enum:
@@ -128,7 +138,7 @@ cdef dict scope_of(object exchange, object head, object connection, dict state):
     for name in plain_extensions:
         PyDict_SetItem(extensions, name, none)
     PyDict_SetItem(extensions, NAMES, names)
-    text = head.path
+    text = get(head, PATH)
     raw = PyUnicode_AsLatin1String(text)
     if not PyUnicode_IS_ASCII(text) or b"%" in <bytes>raw:
         text = decoded_path(raw)
@@ -136,11 +146,11 @@ cdef dict scope_of(object exchange, object head, object connection, dict state):
         known = PyDict_GetItem(found, FIELDS)
     fields = fields_of(head) if known == NULL else <object>known
     PyDict_SetItem(scope, "asgi", PyDict_Copy(version))
-    PyDict_SetItem(scope, "http_version", <object>PyTuple_GET_ITEM(http_versions, head.minor))
+    PyDict_SetItem(scope, "http_version", <object>PyTuple_GET_ITEM(http_versions, get(head, MINOR)))
     PyDict_SetItem(scope, "server", get(connection, SERVER))
     peer = exchange.forwarded_client
     PyDict_SetItem(scope, "client", peer or get(connection, PEER))
-    PyDict_SetItem(scope, "method", head.method)
+    PyDict_SetItem(scope, "method", get(head, METHOD))
     PyDict_SetItem(scope, "root_path", exchange.root_path)
     PyDict_SetItem(scope, "path", text)
     PyDict_SetItem(scope, "raw_path", raw)
@@ -284,9 +294,9 @@ cdef class Call:
         if PyBytes_GET_SIZE(body) >= large:
             return False
         exchange = self.exchange
-        connection = exchange.connection
+        connection = get(exchange, CONNECTION)
         responder = steps.responder
-        found = PyDict_GetItem(steps.averages, exchange.key)
+        found = PyDict_GetItem(steps.averages, get(exchange, KEY))
         if (
             responder.plain
             and found != NULL
@@ -589,17 +599,18 @@ cdef class Steps:
         cdef Step step = self.idle
         if (
             PyThread_get_thread_ident() != self.thread
-            or exchange.body is not None
-            or head.content_length
+            or type(exchange) is not ServerExchange
+            or not has(exchange, BODY, None)
+            or get(head, LENGTH)
             or head.chunked
             or head.upgrade
-            or PyObject_Size(exchange.context)
+            or PyObject_Size(get(exchange, CONTEXT))
             or self.loop.get_task_factory() is not None
         ):
             return None
         if step is None or step.pause.is_cancelled or step.pause.wakeup is None:
             step = self.new_step()
-        exchange.context = step.context
+        put(exchange, CONTEXT, step.context)
         return step.context
 
     cdef object new_step(self):
@@ -623,14 +634,14 @@ cdef class Steps:
         return 0
 
     cdef object scope(self, object exchange):
-        connection = exchange.connection
+        connection = get(exchange, CONNECTION)
         if (
             has(connection, PROXIED, None)
             and not exchange.outer_path
             and not exchange.forwarded_scheme
             and (get(connection, SCHEME) or self.responder.scheme) == "http"
         ):
-            return scope_of(exchange, exchange.head, connection, self.state)
+            return scope_of(exchange, get(exchange, HEAD), connection, self.state)
         return http_scope(exchange, self.state)
 
     cdef object run(self, object exchange):

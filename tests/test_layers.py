@@ -204,10 +204,11 @@ COMPILED_MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.server.raw_socket",
     ),
     "cycle": ("carboy._speedups.slots",),
+    "response": ("carboy._speedups.names", "carboy.protocol"),
     "turn": (
         "carboy._speedups.asgi",
         "carboy._speedups.cycle",
-        "carboy._speedups.names",
+        "carboy._speedups.response",
         "carboy._speedups.slots",
         "carboy._speedups.wsgi",
         "carboy.gateway",

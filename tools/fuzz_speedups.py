@@ -23,7 +23,7 @@ from carboy._speedups import environ as compiled_environ
 from carboy._speedups import form as compiled_form
 from carboy._speedups import head as compiled_head
 from carboy._speedups import json_reader, json_writer
-from carboy._speedups import turn as compiled_turn
+from carboy._speedups import response as compiled_response
 from carboy.gateway import wsgi
 from carboy.http.forms import urlencoded
 from carboy.protocol import Limits, LocalProtocolError, RemoteProtocolError, RequestHead, response
@@ -149,7 +149,7 @@ def check_response(choose: random.Random) -> None:
     if choose.random() < 0.5:  # most words are refused, so that few responses would be valid
         fields = [("X-A", choose.choice(("", "b", "\xff", "x" * 300))) for _ in fields]
     body = choose.choice((b"", b"hello", b"x" * 5000))
-    mine = compiled_turn.ordinary_response("200 OK", fields, body, EXTRA, len(body))
+    mine = compiled_response.ordinary_response("200 OK", fields, body, EXTRA, len(body))
     try:
         other = response.ordinary_response("200 OK", fields, body, EXTRA, len(body))
     except LocalProtocolError:

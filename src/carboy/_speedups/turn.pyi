@@ -1,15 +1,10 @@
 """Types of turn.pyx."""
 
-from carboy.protocol.events import Fields
 from carboy.server.connection import Connection
 from carboy.server.crew import Lead
 from carboy.server.dispatching import Dispatcher
 from carboy.server.engine import Engine
 from carboy.server.exchange import ServerExchange
-
-def ordinary_response(
-    status: str, headers: Fields, body: bytes, extra: bytes, size: int
-) -> bytes | None: ...
 
 class Turn:
     def __init__(self, engine: Engine, dispatcher: Dispatcher, size: int) -> None: ...

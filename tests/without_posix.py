@@ -50,7 +50,8 @@ from carboy.cli.main import main  # noqa: E402
 
 sys.path[0] = os.getcwd()  # noqa: PTH109 - as with `python -m carboy`
 for found in pkgutil.walk_packages(carboy.__path__, "carboy."):
-    if not found.name.endswith(("__main__", "compat.pytest")):
+    compiled = found.name.startswith("carboy._speedups.")  # for this system, if they are built
+    if not compiled and not found.name.endswith(("__main__", "compat.pytest")):
         importlib.import_module(found.name)
 print("every module is there", file=sys.stderr, flush=True)
 main()

@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import FrameType, TracebackType
@@ -184,15 +184,7 @@ class BaseWSGIServer:
 
     def handle_request(self) -> None:
         """Serve until a request was answered or `timeout` seconds have passed."""
-        timer: threading.Timer | None = None
-        if self.timeout is not None:
-            timer = threading.Timer(self.timeout, self._end)
-            timer.start()
-        try:
-            self._serve(after_answer=self._end)
-        finally:
-            if timer is not None:
-                timer.cancel()
+        self._serve(after_answer=self._end, timeout=self.timeout)
         self._raise_escaped()
 
     def shutdown(self) -> None:
@@ -313,7 +305,9 @@ class BaseWSGIServer:
         if error is not None:
             raise error
 
-    def _serve(self, after_answer: Callable[[], object] | None = None) -> None:
+    def _serve(
+        self, after_answer: Callable[[], object] | None = None, timeout: float | None = None
+    ) -> None:
         plan = self._plan()
         logs = Logs(plan)
         logs.attach()
@@ -334,7 +328,8 @@ class BaseWSGIServer:
                 if plan.tls is not None:
                     plan.tls.watch()
                 operated = self._operated(engine, gateway)
-                with self._running(stop), Handlers(self._handlers(stop)), operated:
+                timer = _stopped_after(timeout, stop)
+                with self._running(stop), Handlers(self._handlers(stop)), operated, timer:
                     engine.run()
             finally:
                 if plan.tls is not None:
@@ -379,6 +374,20 @@ class BaseWSGIServer:
             with self._lock:
                 self._stop, self._stop_asked = None, False
             self._done.set()
+
+
+@contextlib.contextmanager
+def _stopped_after(seconds: float | None, stop: Callable[[bool], object]) -> Iterator[None]:
+    """Stop the engine of the block when its time is over. It may be over before the engine runs."""
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, stop, (True,))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def http2_for(handler: Any) -> Http2Choice:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,17 +93,22 @@ def test_nothing_is_logged_as_a_failure_when_the_client_leaves(
     assert caplog.text == ""
 
 
-def test_a_client_that_only_shuts_down_its_sending_side_gets_its_answer(lane: str) -> None:
+@pytest.mark.parametrize("kind", ["small", "large", "file"])
+def test_a_client_that_only_shuts_down_its_sending_side_gets_its_answer(
+    lane: str, kind: str, tmp_path: Path
+) -> None:
     app = application(lane)
+    text = "there" if kind == "small" else "there" * 50_000  # sent after its head
+    (tmp_path / "file.txt").write_text(text)
     entered = threading.Event()
     may_go = threading.Event()
 
     @app.get("/")
-    async def view() -> str:
+    async def view() -> Any:
         entered.set()
         while not may_go.is_set():
             await asyncio.sleep(0.01)
-        return "there"
+        return carboy.send_file(tmp_path / "file.txt") if kind == "file" else text
 
     looks: list[bool] = []
 
@@ -129,7 +135,7 @@ def test_a_client_that_only_shuts_down_its_sending_side_gets_its_answer(lane: st
     finally:
         ServerExchange.has_left = before  # type: ignore[method-assign]
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert answer.endswith(b"there")
+    assert answer.endswith(b"\r\n\r\n" + text.encode())
     assert not any(looks)
 
 

@@ -115,7 +115,12 @@ def test_a_client_that_leaves_within_its_body_is_gone(caplog: pytest.LogCaptureF
 
 @pytest.mark.parametrize("poller", POLLERS)
 @pytest.mark.parametrize("streams", [False, True], ids=["whole", "in chunks"])
-def test_a_client_that_only_ends_its_side_gets_its_response(poller: str, streams: bool) -> None:
+@pytest.mark.parametrize(
+    "text", [b"the response", b"the response" * 20_000], ids=["small", "large"]
+)
+def test_a_client_that_only_ends_its_side_gets_its_response(
+    poller: str, streams: bool, text: bytes
+) -> None:
     go, runs = Signal(), Signal()
 
     @only_http
@@ -127,7 +132,7 @@ def test_a_client_that_only_ends_its_side_gets_its_response(poller: str, streams
         await go.reached()
         if not streams:
             await send(start())
-        await send(body(b"the response"))
+        await send(body(text))
 
     with served_asgi(app, poller=poller, linger_timeout=0.1) as live, live.client() as client:
         client.send(GET)
@@ -140,7 +145,7 @@ def test_a_client_that_only_ends_its_side_gets_its_response(poller: str, streams
         go.set()
         reply = client.reply()
         assert reply.status == 200
-        assert reply.body == (b"first the response" if streams else b"the response")
+        assert reply.body == (b"first " + text if streams else text)
         assert client.closed()
 
 

@@ -116,13 +116,14 @@ class _Shortened:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
-    def send(self, data: Any) -> int:
+    def send(self, data: Any, flags: int = 0) -> int:
         if len(data) <= self._ahead:
             self._ahead -= len(data)
             if not self._ahead:
                 self._connection.sock = self.stream
             return len(data)
-        sent = self.stream.send(memoryview(data)[self._ahead :])
+        rest = memoryview(data)[self._ahead :]
+        sent = self.stream.send(rest, flags) if flags else self.stream.send(rest)
         ahead, self._ahead = self._ahead, 0
         self._connection.sock = self.stream
         return int(sent) + ahead

@@ -51,6 +51,7 @@ from io import BytesIO
 
 from carboy.gateway import wsgi
 from carboy.gateway.direct import DirectGateway
+from carboy.gateway.path_shapes import PathShapes
 from carboy.gateway.wsgi import WsgiGateway
 from carboy.protocol import readers
 from carboy.protocol.buffer import ReceiveBuffer
@@ -294,6 +295,7 @@ cdef class Turn(Maker):
     cdef object gateway  # a WsgiGateway, if this is just its function
     cdef Lane lane  # of a DirectGateway, if this is just its function
     cdef object direct  # a DirectGateway, if `prepare` is just its function
+    cdef dict shapes  # of a PathShapes, if `prepare` is just its function
     cdef Steps steps  # of an AsgiGateway
     cdef object body_reader
     cdef bint underscores
@@ -331,6 +333,8 @@ cdef class Turn(Maker):
         self.take_made = self.made.popleft
         self.handle = self.gateway = self.lane = self.direct = None
         gateway = getattr(self.prepare, "__self__", None)
+        if type(gateway) is PathShapes and self.prepare == PathShapes.prepare.__get__(gateway):
+            self.shapes = gateway._keys
         if type(gateway) is DirectGateway:
             if self.prepare == DirectGateway.prepare.__get__(gateway):
                 self.direct = gateway
@@ -408,6 +412,7 @@ cdef class Turn(Maker):
         self, object connection, object machine, object head, bytes data, Py_ssize_t body
     ):
         """Put the request of this head into `ready`, and return None; else `data`."""
+        cdef PyObject* found
         exchange = fresh(ServerExchange)
         context = PyContext_New()
         put(exchange, EXCHANGE_HEAD, head)
@@ -432,6 +437,12 @@ cdef class Turn(Maker):
                 if match is not None:
                     put(exchange, MATCH, match)
                     key = match[0]._key
+            elif self.shapes is not None:  # PathShapes.prepare, for a path that it knows
+                found = PyDict_GetItem(
+                    self.shapes, <str>get(head, METHOD) + <str>get(head, PATH)
+                )
+                if found != NULL:
+                    key = <object>found
             if key is None:
                 PyContext_Enter(context)
                 try:

@@ -18,6 +18,7 @@ from carboy._speedups.slots cimport fresh, get, put, slot_offset
 
 from carboy.gateway import wsgi
 from carboy.gateway.route import rule_of_environ
+from carboy.protocol.events import RequestHead
 from carboy.request_identity import current
 from carboy.server import exchange as exchanges
 from carboy.server.connection import Connection
@@ -27,6 +28,13 @@ cdef extern from "Python.h":
     object PyContextVar_Set(object variable, object value)
 
 cdef Py_ssize_t TEMPLATE = slot_offset(Connection.__dict__["template"])
+cdef Py_ssize_t BODY = slot_offset(exchanges.ExchangeSlots.__dict__["body"])
+cdef Py_ssize_t ENVIRON = slot_offset(exchanges.ExchangeSlots.__dict__["cached_environ"])
+cdef Py_ssize_t HEAD_METHOD = slot_offset(RequestHead.method)
+cdef Py_ssize_t HEAD_TARGET = slot_offset(RequestHead.target)
+cdef Py_ssize_t HEAD_PATH = slot_offset(RequestHead.path)
+cdef Py_ssize_t HEAD_QUERY = slot_offset(RequestHead.query)
+cdef Py_ssize_t HEAD_TAIL = slot_offset(RequestHead.tail)
 cdef object twin = wsgi.Call
 cdef object answer_of = wsgi.answer_of
 cdef object decode_path = wsgi.decode_path
@@ -48,10 +56,11 @@ cdef object SOCKET = keys["werkzeug.socket"]
 cdef object environ_of(object exchange, object head, object connection, bint underscores):
     """ServerExchange.environ for a request on a connection of just its class.
 
-    `head` is a RequestHead of just that class, and has a tail, so a body is not chunked.
+    `exchange` and `head` are of just the classes ServerExchange and RequestHead, and the head has a
+    tail, so a body is not chunked.
     """
     cdef object known = get(connection, TEMPLATE)
-    cdef object tail = head.tail
+    cdef object tail = get(head, HEAD_TAIL)
     cdef object first
     cdef dict environ
     if known is None or <object>PyTuple_GET_ITEM(known, 0) != tail:
@@ -66,15 +75,15 @@ cdef object environ_of(object exchange, object head, object connection, bint und
                 known = (tail, environ, first)
         put(connection, TEMPLATE, known)
     environ = PyDict_Copy(<object>PyTuple_GET_ITEM(known, 1))
-    exchange.cached_environ = environ
-    path = head.path
-    target = head.target
-    PyDict_SetItem(environ, METHOD, head.method)
+    put(exchange, ENVIRON, environ)
+    path = get(head, HEAD_PATH)
+    target = get(head, HEAD_TARGET)
+    PyDict_SetItem(environ, METHOD, get(head, HEAD_METHOD))
     PyDict_SetItem(environ, URI, target)
     PyDict_SetItem(environ, RAW_URI, target)
     PyDict_SetItem(environ, PATH, decode_path(path) if "%" in <str>path else path)
-    PyDict_SetItem(environ, QUERY, head.query)
-    body = exchange.body
+    PyDict_SetItem(environ, QUERY, get(head, HEAD_QUERY))
+    body = get(exchange, BODY)
     if body is not None:
         PyDict_SetItem(environ, INPUT, body)
     PyDict_SetItem(environ, EXCHANGE, exchange)

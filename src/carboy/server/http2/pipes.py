@@ -276,6 +276,10 @@ class Pipes:
             with pipe.lock:
                 pipe.transmit()
                 broken = pipe.broken
+                if pipe.behind:
+                    # Threads that have had their turn wait for this one. `_writable` may have told
+                    # them to look before it began.
+                    pipe.change.notify_all()
             if pipe.reorder:
                 self._writable(pipe)
             if broken:

@@ -8,7 +8,7 @@ the body before the application waits for anything. A request that turns out not
 gets a `Request`, which goes on with it.
 
 A task makes the first steps of many requests, because a task costs as much as the rest of a step.
-Nobody can tell: between two requests the task waits as if for a future (Pause), and it makes no
+The application cannot see this: between two requests the task waits as if for a future (Pause), and it makes no
 further request if the application
 
     waits              the task is that of this request from then on

@@ -39,10 +39,10 @@ cdef enum:
     MOST_DIGITS = 18  # of a number that is read here
     EXACT_POWER = 22  # a double holds 10 to this power exactly
 
-cdef byte[256] plain  # 1: a character of ASCII that stands for itself in a string
+cdef byte[256] plain  # 1: a character of ASCII that is not escaped in a string
 cdef byte[256] blank
 cdef signed char[256] digits  # hexadecimal
-cdef byte[256] unescaped  # the character that a letter after the backslash stands for
+cdef byte[256] unescaped  # the character of each letter after a backslash
 cdef double[EXACT_POWER + 1] powers
 cdef long long exact_numbers = 10 ** 15  # a double holds each whole number below exactly
 
@@ -124,7 +124,7 @@ cdef object string_with_escapes(Reader* reader):
         end += 2 if end[0] == 92 else 1
     if end[0] != 34:
         raise Unusual
-    # An escape is longer than what it stands for.
+    # An escape is longer than its character.
     buffer = <char*>PyMem_Malloc(end - reader.at)
     if buffer == NULL:
         raise MemoryError

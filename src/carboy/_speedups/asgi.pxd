@@ -1,17 +1,15 @@
 # cython: language_level=3
 """What other compiled modules call of asgi.pyx."""
 
-
-cdef class Maker:
-    cdef bytes whole(self, object machine, object status, object headers, bytes body, bytes extra)
+from carboy._speedups.asgi_call cimport Output
 
 
 cdef class Steps:
     cdef readonly object gateway
-    cdef object app, loop, responder, name
-    cdef dict state, averages
+    cdef object app, loop, name
+    cdef dict state
     cdef unsigned long thread
-    cdef Maker maker
+    cdef Output output
     cdef object idle, task  # a Step, and its task, which waits for a request
     cdef object call  # the Call that makes its first step
 

@@ -40,7 +40,8 @@ from libc.errno cimport EAGAIN, EINTR, errno
 from libc.string cimport memcmp, memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
-from carboy._speedups.asgi cimport Maker, Steps
+from carboy._speedups.asgi cimport Steps
+from carboy._speedups.asgi_call cimport Maker
 from carboy._speedups.cycle cimport Lane
 from carboy._speedups.response cimport ordinary
 from carboy._speedups.slots cimport fresh, get, has, put, slot_offset

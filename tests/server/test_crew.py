@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from carboy.server.crew import CLOSE_LOOKS, Crew
+from carboy.server.crew import CLOSE_LOOKS, CLOSER, CLOSEST, Crew
 from carboy.server.dispatch_times import CAP, DispatchTimes
 from live_engine import GET, Live, eventually, hello, served
 from running import PATIENCE
@@ -355,15 +354,29 @@ def test_replacing_a_leader_keeps_the_count_of_bytes_sent() -> None:
         assert len(client.reply().body) == 1 << 22
 
 
+class Clock:
+    """The clocks that the watcher reads. A process that computes for less time has waited."""
+
+    now = computed = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def process_time(self) -> float:
+        return self.computed
+
+
 class Looks:
     """Stands for the lock that the watcher waits for: each wait is over at once."""
 
-    def __init__(self, steps: list[Callable[[], object]]) -> None:
+    def __init__(self, clock: Clock, steps: list[Callable[[], object]]) -> None:
+        self.clock = clock
         self.steps = iter(steps)
         self.pauses: list[float] = []
 
     def acquire(self, timeout: float) -> bool:
         self.pauses.append(timeout)
+        self.clock.now += 1.5 * timeout
         for step in self.steps:
             step()
             return False
@@ -375,8 +388,8 @@ class Held:
 
     patience = 0.0
 
-    def __init__(self) -> None:
-        self.began = time.monotonic()
+    def __init__(self, began: float) -> None:
+        self.began = began
         self.connection = SimpleNamespace()
 
 
@@ -384,23 +397,27 @@ class Watched:
     """A crew whose watcher makes its looks in this thread."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, interval: float) -> None:
-        self.computed = 0.0
+        self.clock = Clock()
         self.deposed: list[float] = []
-        monkeypatch.setattr(time, "process_time", lambda: self.computed)
+        monkeypatch.setattr("carboy.server.crew.time", self.clock)
         self.crew = crew = Crew(4, interval, lambda lead: None)
         crew.on_deposed = lambda exchange, seconds: self.deposed.append(seconds)
         crew._claim = lambda: True  # type: ignore[method-assign]
 
     def holds(self) -> None:
         """The leader runs a request, and is still in it at the next looks."""
-        self.crew.current.slot[:] = [Held()]  # type: ignore[list-item]
+        self.crew.current.slot[:] = [Held(self.clock.now)]  # type: ignore[list-item]
+
+    def ends(self) -> None:
+        """The request of the leader ends before the next look."""
+        self.crew.current.slot.clear()
 
     def computes(self) -> None:
-        """Between two looks, the process has used the processor all the time."""
-        self.computed += self.crew._interval
+        """Since the last look, the process has used the processor all the time."""
+        self.clock.computed = self.clock.now
 
     def look(self, *steps: Callable[[], object]) -> list[float]:
-        looks = Looks([*steps])
+        looks = Looks(self.clock, [*steps])
         self.crew._ended = looks  # type: ignore[assignment]
         self.crew._watch()
         return looks.pauses
@@ -410,33 +427,56 @@ def nothing() -> None:
     pass
 
 
+RARELY, CLOSE, CLOSEST_PAUSE = 400.0, 400.0 / CLOSER, 400.0 / CLOSEST
+
+
+@pytest.mark.parametrize("compiled", [False, True])
 def test_the_watcher_looks_closely_after_it_has_replaced_a_leader(
+    monkeypatch: pytest.MonkeyPatch, compiled: bool
+) -> None:
+    watched = Watched(monkeypatch, RARELY)
+    pause = CLOSE
+    if compiled:  # close looks are made with the interpreter lock all the same
+        watched.crew.quick_watch = lambda *args: 0
+        pause = CLOSEST_PAUSE
+    pauses = watched.look(watched.holds, nothing, watched.holds, nothing, nothing)
+    assert pauses == [RARELY, RARELY, pause, CLOSEST_PAUSE, pause, pause]
+    # The second request waits as well. It counts like the first, although it was found sooner.
+    assert watched.deposed == [1.5 * RARELY, RARELY]
+
+
+def test_a_handler_that_ends_between_two_close_looks_keeps_the_lead(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    watched = Watched(monkeypatch, 100.0)
-    pauses = watched.look(watched.holds, nothing, watched.holds, nothing, nothing)
-    assert pauses == [100.0, 100.0, 10.0, 10.0, 10.0, 10.0]
-    # The second request waits as well. It counts like the first, although it was found sooner.
-    assert watched.deposed == [100.0, 100.0]
+    watched = Watched(monkeypatch, RARELY)
+    pauses = watched.look(watched.holds, nothing, watched.holds, watched.ends, watched.holds)
+    assert pauses == [RARELY, RARELY, CLOSE, CLOSEST_PAUSE, CLOSE, CLOSEST_PAUSE]
+    assert len(watched.deposed) == 1
 
 
 def test_a_handler_that_computes_keeps_the_lead_for_the_whole_interval(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    watched = Watched(monkeypatch, 100.0)
-    watched.look(
-        watched.holds, nothing, watched.holds, watched.computes, watched.computes, watched.computes
-    )
+    watched = Watched(monkeypatch, RARELY)
+
+    def begins() -> None:
+        watched.computes()
+        watched.holds()
+
+    # Three looks say less than one interval.
+    watched.look(watched.holds, nothing, begins, *[watched.computes] * 3)
     assert len(watched.deposed) == 1
+    watched.look(*[watched.computes] * CLOSEST)
+    assert len(watched.deposed) == 2
 
 
 def test_the_watcher_looks_rarely_again_when_no_leader_was_held_for_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    watched = Watched(monkeypatch, 100.0)
+    watched = Watched(monkeypatch, RARELY)
     monkeypatch.setattr("carboy.server.crew.IDLE_LOOKS", CLOSE_LOOKS + 2)
     pauses = watched.look(watched.holds, nothing, *[nothing] * (CLOSE_LOOKS + 1))
-    assert pauses[2:] == [10.0] * CLOSE_LOOKS + [100.0] * 2
+    assert pauses[2:] == [CLOSE] * CLOSE_LOOKS + [RARELY] * 2
 
 
 def test_requests_that_wait_now_and_then_do_not_make_their_view_slow() -> None:

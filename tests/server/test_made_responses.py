@@ -127,6 +127,17 @@ def test_the_next_leader_sends_what_was_made_before_a_handler_became_slow(turns:
         assert live.get("/quick").body == b"hello"
 
 
+def test_the_batch_and_other_connections_are_served_while_leaders_wait(turns: Turns) -> None:
+    with turns.served({"/quick": 0.0, "/slow": 0.0}) as live, ExitStack() as stack:
+        clients = [stack.enter_context(live.client()) for _ in range(5)]
+        turns.send(live, clients, [QUICK, SLOW, QUICK, SLOW, QUICK])
+        assert [clients[number].reply().body for number in (0, 2, 4)] == [b"hello"] * 3
+        assert live.get("/quick").body == b"hello"
+        assert live.engine.crew.away == 2
+        turns.go.set()
+        assert [clients[number].reply().body for number in (1, 3)] == [b"hello"] * 2
+
+
 def test_a_stand_in_sends_what_was_made_before_a_handler_blocks_the_loop(turns: Turns) -> None:
     @only_http
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -81,11 +81,14 @@ OFTEN = 0.05
 # What `quick_watch` returns.
 NOTHING_FOUND, LEADER_HELD, LEADER_IDLE = range(3)
 IDLE_LOOKS = 64  # times the watcher finds the leader idle before it sleeps until it is woken
-# After the watcher has replaced a leader, it looks CLOSER times as often, for this many looks: a
-# view that waits now and then, and is quick otherwise, will wait again. The looks cost about as
-# much as the wait of a leader that is found late. So at worst, each of them doubles its cost.
-CLOSER, CLOSE_LOOKS = 10, 250
-WAITING = 0.4  # share of the time: a process that waits has computed for less than this
+# After the watcher has replaced a leader, it looks closely for this many looks: a view that waits
+# now and then, and is quick otherwise, will wait again. The looks cost about as much as the wait of
+# a leader that is found late. So at worst, each of them doubles its cost.
+CLOSE_LOOKS = 250
+# How many times as often it looks then. Where functions are compiled, or once a look has found a
+# request, a look seldom takes the interpreter from a leader that computes: the watcher gets the
+# lock when the leader waits. A leader in Python gives the lock up in each of its system calls.
+CLOSER, CLOSEST = 10, 40
 
 
 class Deposed(BaseException):
@@ -319,7 +322,7 @@ class Crew:
         seen = None
         idle_looks = 0
         close = 0  # close looks that are left
-        used = 0.0  # processor time of this process at the last look
+        idle = 0.0  # seconds in which this process has not computed, up to the last look
         while not self._stopped:
             self._look_again[0] = 0
             lead = self.current
@@ -334,7 +337,7 @@ class Crew:
                 elif found == LEADER_IDLE:
                     idle_looks = IDLE_LOOKS
             else:
-                if self._ended.acquire(timeout=self._pause(close)):
+                if self._ended.acquire(timeout=self._pause(close, seen)):
                     return
                 lead = self.current
                 now = lead.slot[-1:]
@@ -348,9 +351,9 @@ class Crew:
                 continue
             idle_looks = 0
             exchange = now.pop()
-            before, used = used, time.process_time()
+            before, idle = idle, time.monotonic() - time.process_time()
             if exchange is seen:
-                if self._is_held(exchange, used - before if close else None):
+                if self._is_held(exchange, idle - before if close else None):
                     seen = None
                     # Found early, the handler has not returned yet: it counts like the others.
                     if self.depose(lead, self._interval):
@@ -359,19 +362,23 @@ class Crew:
                 seen = exchange
             del exchange
 
-    def _pause(self, close: int) -> float:
-        return self._interval / CLOSER if close else self._interval
+    def _pause(self, close: int, seen: ServerExchange | None) -> float:
+        if not close:
+            return self._interval
+        often = CLOSER if seen is None and self.quick_watch is None else CLOSEST
+        return self._interval / often
 
-    def _is_held(self, exchange: ServerExchange, used: float | None) -> bool:
+    def _is_held(self, exchange: ServerExchange, idle: float | None) -> bool:
         """Whether the exchange has held the leader from one look to the next for too long.
 
-        `used` is the processor time of the process between two close looks. If it is little, the
-        handler waits. If the process computes, the handler has the whole interval.
+        `idle`: between two close looks, seconds in which the process has not computed. In that time
+        the handler has waited. Replacing the leader takes about as long as the least that counts.
+        If the process computes, the handler has the whole interval.
         """
         seconds = time.monotonic() - exchange.began
         if exchange.patience:
             return seconds > exchange.patience
-        return used is None or seconds > self._interval or used < WAITING * self._pause(1)
+        return idle is None or seconds > self._interval or idle > self._interval / CLOSEST
 
     def _sleep(self) -> None:
         self.asleep = True

@@ -23,9 +23,10 @@ EVERYTHING = ("carboy",)
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "grammar": (),
     "origins": (),
-    "dates": (),
+    "dates": ("carboy.late",),
     "engine_url": (),
     "file_wrapper": (),
+    "late": (),
     "lazy": (),
     "log_fields": ("carboy.request_identity",),
     "request_identity": (),
@@ -82,17 +83,19 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.grammar",
         "carboy.dates",
         "carboy.file_wrapper",
+        "carboy.late",
         "carboy.lazy",
         "carboy.speedups",  # forms and queries have a compiled twin
         "carboy.spooled_body",
     ),
-    "routing": ("carboy.http",),
+    "routing": ("carboy.http", "carboy.late"),
     # The lane of static files makes answers with files.
     "app": (
         "carboy.routing",
         "carboy.http",
         "carboy.dates",
         "carboy.file_wrapper",
+        "carboy.late",
         "carboy.time_limits",
         "carboy.log_fields",
         "carboy.request_identity",
@@ -333,6 +336,9 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
             "An exception makes its page when it is answered; responses need BadRequestKeyError."
         )
     },
+    "carboy.http.request.fields": {
+        "carboy.http.request.client_certificate": "Few servers ask for certificates of clients."
+    },
     "carboy.http.request.request": {
         "carboy.http.request.environ_builder": (
             "Only Request.from_values() needs the builder, which imports the request class."
@@ -498,7 +504,6 @@ PACKAGES: dict[str, set[str]] = {
     # In protocol/websocket only, which loads with the first handshake.
     # hpack in protocol/http2, which loads with an engine that speaks HTTP/2.
     "protocol": {"hpack", "websockets"},
-    "http": {"markupsafe"},
     "app": {"click", "itsdangerous", "jinja2", "markupsafe"},
     "testing": {"click"},
     # In server/spans.py only, which loads if the application has configured a tracer provider.

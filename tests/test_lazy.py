@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from carboy.late import compiled_later
 from write_stubs import PACKAGES, path, stub
 
 CACHE = Path(__file__).resolve().parents[1] / ".mypy_cache" / "users"
@@ -72,6 +74,36 @@ UNUSED_BY_APPLICATIONS = UNUSED_BY_SERVERS | {
     "logging", "random", "shutil", "socket", "subprocess", "tempfile", "tomllib", "traceback",
     "uuid",
 }  # fmt: skip
+
+UNUSED_BY_IMPORTS = UNUSED_BY_APPLICATIONS | {
+    "base64", "importlib.util", "ipaddress", "markupsafe", "pathlib", "string", "urllib.parse",
+    "zlib",
+}  # fmt: skip
+
+
+def test_importing_the_names_of_an_application_compiles_no_types_and_few_modules() -> None:
+    # The first string in a type, such as a field of a NamedTuple, makes the classes of `ast`.
+    code = """
+import sys, typing
+before = {*sys.modules}
+def init(self, *args, **kwargs): raise AssertionError("A type is a string.")
+typing.ForwardRef.__init__ = init
+from carboy import Flask, request
+print(*({*sys.modules} - before))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert not UNUSED_BY_IMPORTS & set(done.stdout.split())
+
+
+def test_an_expression_that_is_compiled_later_is_the_expression() -> None:
+    later = compiled_later(r"(a)\.b", re.IGNORECASE)
+    found = later.fullmatch("A.b")
+    assert found is not None
+    assert found[1] == "A"
+    assert later.fullmatch("Ab") is None
+    assert later.groups == 1
+    with pytest.raises(AttributeError, match="nothing"):
+        later.nothing  # type: ignore[attr-defined]  # noqa: B018
 
 
 @pytest.mark.parametrize(

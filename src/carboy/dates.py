@@ -6,9 +6,10 @@ names of days and months are English in every locale, as the RFC requires.
 
 from __future__ import annotations
 
-import re
 import time
 from datetime import UTC, date, datetime, timedelta
+
+from carboy.late import compiled_later
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -17,9 +18,9 @@ _MONTH_NUMBERS = {name.lower(): number for number, name in enumerate(MONTHS, 1)}
 _FIXDATE = "%s, %02d %s %04d %02d:%02d:%02d GMT"
 
 # The form that almost all clients send, which is read without further checks.
-_fixdate = re.compile(
+_fixdate = compiled_later(
     r"[A-Za-z]{3}, ([0-9]{2}) ([A-Za-z]{3}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
-).fullmatch
+)
 
 
 def http_date(
@@ -60,7 +61,7 @@ def parse_date(value: str | None) -> datetime | None:
     """
     if not value or not isinstance(value, str):
         return None
-    fast = _fixdate(value)
+    fast = _fixdate.fullmatch(value)
     if fast is None:
         return _mail_date(value)
     day, month, year, hour, minute, second = fast.groups()

@@ -14,7 +14,6 @@ import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 
 Choose = Callable[[ModuleType | None], object]
@@ -117,11 +116,12 @@ def is_current(module: ModuleType) -> bool:
     """
     if not getattr(module, "__file__", None):
         return True
-    file = Path(str(module.__file__))
+    file = str(module.__file__)
     try:
-        built = file.stat().st_mtime
-        sources = (*file.parent.glob("*.pyx"), *file.parent.glob("*.pxd"))
-        return all(source.stat().st_mtime <= built for source in sources)
+        built = os.stat(file).st_mtime  # noqa: PTH116 (pathlib takes 3 ms to load)
+        with os.scandir(os.path.dirname(file)) as entries:  # noqa: PTH120
+            sources = [entry for entry in entries if entry.name.endswith((".pyx", ".pxd"))]
+            return all(source.stat().st_mtime <= built for source in sources)
     except OSError:
         return True
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import CodeType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from carboy.request_identity import identity
 
@@ -32,15 +32,18 @@ class RequestTimeout(BaseException):
         super().__init__(text)
 
 
-class TimeLimit(NamedTuple):
+class TimeLimit:
     """The time that a request may take, in seconds; infinity: any.
 
     `upstream` is the name of the service that the view waits for: the client gets 504 then, and
     503 otherwise.
     """
 
-    seconds: float
-    upstream: str = ""
+    __slots__ = ("seconds", "upstream")
+
+    def __init__(self, seconds: float, upstream: str = "") -> None:
+        self.seconds = seconds
+        self.upstream = upstream
 
 
 # Functions that return the limit of a request, by its exchange; None: its application has none.
@@ -74,11 +77,14 @@ def timeout(seconds: float | None, *, upstream: str = "") -> Callable[[T], T]:
     return decorate
 
 
-class Wait(NamedTuple):
+class Wait:
     """A service that a request waits for, and the function that has said so."""
 
-    service: str
-    code: CodeType
+    __slots__ = ("code", "service")
+
+    def __init__(self, service: str, code: CodeType) -> None:
+        self.service = service
+        self.code = code
 
 
 class WaitingFor:

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carboy.routing import parse_converter_args
-from carboy.routing.syntax import parse_rule
+from carboy.routing.syntax import Variable, parse_rule
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,9 @@ def test_arguments_that_both_accept_have_the_same_values(text: str) -> None:
 
 def test_quoted_arguments_may_contain_brackets_and_slashes() -> None:
     (_, variable) = parse_rule('/<any("a)b","c:d>","e/f"):x>')
-    assert variable == ("x", "any", ("a)b", "c:d>", "e/f"), {})
+    assert isinstance(variable, Variable)
+    assert (variable.name, variable.converter) == ("x", "any")
+    assert (variable.args, variable.kwargs) == (("a)b", "c:d>", "e/f"), {})
 
 
 def test_a_rule_without_variables_is_one_text() -> None:

@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable, ValuesView
 from datetime import timedelta
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from carboy.app import cycle, errors, plan, returns, stepwise, urls
@@ -30,6 +29,7 @@ from carboy.http.containers.immutable import ImmutableDict
 from carboy.http.exceptions import Aborter, HTTPException
 from carboy.http.properties import cached_property, once_property
 from carboy.http.response.redirects import redirect as _redirect
+from carboy.late import pathlib
 from carboy.routing import BuildError, Map, Rule
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Carboy(ServingHooks, Scaffold):
     default_config: ClassVar[Any] = ImmutableDict(DEFAULT_CONFIG)
 
     testing = ConfigAttribute[bool]("TESTING")
-    secret_key = ConfigAttribute["str | bytes | None"]("SECRET_KEY")
+    secret_key = ConfigAttribute[str | bytes | None]("SECRET_KEY")
     permanent_session_lifetime = ConfigAttribute[timedelta](
         "PERMANENT_SESSION_LIFETIME", get_converter=_timedelta
     )
@@ -99,7 +99,7 @@ class Carboy(ServingHooks, Scaffold):
         super().__init__(import_name, static_folder, static_url_path, template_folder, root_path)
         if instance_path is None:
             instance_path = self.auto_find_instance_path()
-        elif not Path(instance_path).is_absolute():
+        elif not pathlib.Path(instance_path).is_absolute():
             raise ValueError(
                 f"If an instance path is given it must be absolute, and {instance_path!r} is not."
                 " Use os.path.abspath."
@@ -201,7 +201,7 @@ class Carboy(ServingHooks, Scaffold):
         self, resource: str, mode: str = "rb", encoding: str | None = "utf-8"
     ) -> IO[Any]:
         """Open a file of the instance folder, for reading or writing."""
-        path = Path(self.instance_path, resource)
+        path = pathlib.Path(self.instance_path, resource)
         return path.open(mode, encoding=None if "b" in mode else encoding)
 
     def make_shell_context(self) -> dict[str, Any]:

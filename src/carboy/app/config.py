@@ -8,10 +8,10 @@ import os
 import types
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import IO, Any, Generic, TypeVar, overload
 
 from carboy.http.imports import import_string
+from carboy.late import pathlib
 
 __all__ = ["Config", "ConfigAttribute"]
 
@@ -133,7 +133,7 @@ class Config(dict[str, Any]):
 
     def from_pyfile(self, filename: str | os.PathLike[str], silent: bool = False) -> bool:
         """Execute a Python file and take its upper-case names."""
-        path = Path(self.root_path, filename)
+        path = pathlib.Path(self.root_path, filename)
         module = types.ModuleType("config")
         module.__file__ = str(path)
         source = self._read(path, "rb", silent, MISSING_PY)
@@ -159,7 +159,7 @@ class Config(dict[str, Any]):
         text: bool = True,
     ) -> bool:
         """Take the upper-case keys of the mapping that `load` reads from an open file."""
-        path = Path(self.root_path, filename)
+        path = pathlib.Path(self.root_path, filename)
         try:
             with path.open("r" if text else "rb") as file:
                 values = load(file)
@@ -188,7 +188,7 @@ class Config(dict[str, Any]):
                 found[name.lower() if lowercase else name] = value
         return found
 
-    def _read(self, path: Path, mode: str, silent: bool, missing: tuple[int, ...]) -> Any:
+    def _read(self, path: pathlib.Path, mode: str, silent: bool, missing: tuple[int, ...]) -> Any:
         try:
             with path.open(mode) as file:
                 return file.read()

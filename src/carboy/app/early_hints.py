@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from carboy.app.active import exchange_of
 from carboy.http.request.request import Request
+from carboy.late import parse
 
 HTTP_2 = "HTTP/2"
 # The destination of a preloaded file (the attribute `as`), by the extension of its name. Scripts
@@ -43,7 +43,7 @@ def is_known(url: str) -> bool:
 
 
 def _extension(url: str) -> str:
-    return urlsplit(url).path.rpartition("/")[2].rpartition(".")[2].lower()
+    return parse.urlsplit(url).path.rpartition("/")[2].rpartition(".")[2].lower()
 
 
 def send_early_hints(asked: Request, links: tuple[str, ...]) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from datetime import timedelta
 
+from carboy.late import compiled_later
+
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-PARTS = re.compile(r"(?:([0-9]+(?:\.[0-9]+)?)\s*([smhd])\s*)+")
-PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smhd])")
+PARTS = compiled_later(r"(?:([0-9]+(?:\.[0-9]+)?)\s*([smhd])\s*)+")
+PART = compiled_later(r"([0-9]+(?:\.[0-9]+)?)\s*([smhd])")
 
 
 def seconds_of(interval: float | str | timedelta) -> float:

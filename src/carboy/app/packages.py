@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
-from importlib.machinery import ModuleSpec
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+from carboy.late import importlib_util, pathlib
+
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
 
 __all__ = ["find_package", "get_root_path", "instance_path_of", "name_of"]
 
 
 def _spec(name: str) -> ModuleSpec | None:
     try:
-        return importlib.util.find_spec(name)
+        return importlib_util.find_spec(name)
     except (ImportError, ValueError):  # a missing parent; __main__ has no spec
         return None
 
@@ -35,7 +38,7 @@ def get_root_path(import_name: str) -> str:
                 f"No root path can be found for the provided module {import_name!r}: it is"
                 " built in, or a namespace package. Pass root_path with the directory to use."
             )
-    return str(Path(filename).absolute().parent)
+    return str(pathlib.Path(filename).absolute().parent)
 
 
 def name_of(import_name: str) -> str:
@@ -43,33 +46,34 @@ def name_of(import_name: str) -> str:
     if import_name != "__main__":
         return import_name
     filename: str | None = getattr(sys.modules["__main__"], "__file__", None)
-    return "__main__" if filename is None else Path(filename).stem
+    return "__main__" if filename is None else pathlib.Path(filename).stem
 
 
-def _package_path(import_name: str) -> Path:
+def _package_path(import_name: str) -> pathlib.Path:
     """The directory that holds the top-level module or package."""
     spec = _spec(import_name.partition(".")[0])
     if spec is None:
-        return Path.cwd()
+        return pathlib.Path.cwd()
     if spec.submodule_search_locations:
-        places = [Path(place).absolute() for place in spec.submodule_search_locations]
+        places = [pathlib.Path(place).absolute() for place in spec.submodule_search_locations]
         if spec.origin not in (None, "namespace"):
-            return Path(str(spec.origin)).absolute().parent.parent
+            return pathlib.Path(str(spec.origin)).absolute().parent.parent
         inner = _spec(import_name)
-        origin = Path(inner.origin) if inner and inner.origin and inner.has_location else None
+        file = inner.origin if inner and inner.has_location else None
+        origin = pathlib.Path(file) if file else None
         for place in places:
             if origin is not None and origin.is_relative_to(place):
                 return place.parent
         return places[0].parent
     if spec.origin is None or not spec.has_location:
-        return Path.cwd()
-    return Path(spec.origin).absolute().parent
+        return pathlib.Path.cwd()
+    return pathlib.Path(spec.origin).absolute().parent
 
 
 def find_package(import_name: str) -> tuple[str | None, str]:
     """(the prefix it is installed under or None, the directory it is imported from)."""
     path = _package_path(import_name)
-    if path.is_relative_to(Path(sys.prefix).absolute()):
+    if path.is_relative_to(pathlib.Path(sys.prefix).absolute()):
         return sys.prefix, str(path)
     if path.name.lower() != "site-packages":
         return None, str(path)
@@ -85,5 +89,5 @@ def instance_path_of(import_name: str, name: str) -> str:
     """The default instance folder: beside the package, or below the prefix when installed."""
     prefix, path = find_package(import_name)
     if prefix is None:
-        return str(Path(path, "instance"))
-    return str(Path(prefix, "var", f"{name}-instance"))
+        return str(pathlib.Path(path, "instance"))
+    return str(pathlib.Path(prefix, "var", f"{name}-instance"))

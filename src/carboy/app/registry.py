@@ -13,13 +13,13 @@ import os
 from collections import defaultdict
 from collections.abc import Callable
 from functools import update_wrapper
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from carboy.app.context import _default_template_ctx_processor
 from carboy.app.packages import get_root_path
 from carboy.http.exceptions import HTTPException, default_exceptions
 from carboy.http.properties import cached_property
+from carboy.late import pathlib
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -158,7 +158,7 @@ class Scaffold:
             return None
         from jinja2 import FileSystemLoader
 
-        return FileSystemLoader(Path(self.root_path, self.template_folder))
+        return FileSystemLoader(pathlib.Path(self.root_path, self.template_folder))
 
     # --- routes ----------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from carboy.app.intervals import seconds_of
 from carboy.app.plan import is_coroutine_function, is_generator_function
@@ -26,12 +26,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 ASGI = Callable[[Any, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Any]
 
 
-class ReadyCheck(NamedTuple):
+class ReadyCheck:
     """A check of `@app.ready`."""
 
-    name: str
-    timeout: float  # seconds
-    call: Callable[[], Any]
+    __slots__ = ("call", "name", "timeout")
+
+    def __init__(self, name: str, timeout: float, call: Callable[[], Any]) -> None:
+        self.name = name
+        self.timeout = timeout  # seconds
+        self.call = call
 
 
 class ServingHooks:
@@ -104,7 +107,10 @@ class ServingHooks:
 
     def direct_ready_checks(self) -> list[ReadyCheck]:
         """Name, time limit and function of each check, for a server."""
-        return [each._replace(call=self._in_context(each.call)) for each in self.ready_check_funcs]
+        return [
+            ReadyCheck(each.name, each.timeout, self._in_context(each.call))
+            for each in self.ready_check_funcs
+        ]
 
     def direct_lane(self) -> Callable[[Any], Any]:
         """A function that finds the compiled lane, which a server calls with the last result."""

@@ -20,6 +20,7 @@ from carboy.app.plan import stock_methods
 from carboy.dates import http_date
 from carboy.file_wrapper import FileWrapper
 from carboy.http.response import sending
+from carboy.late import compiled_later
 
 if TYPE_CHECKING:
     from carboy.app.interface import Application
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 KEPT = 1024  # answers of an application; clients choose paths, but of files that exist
 BLOCK = 64 * 1024
 # Requests with one of these fields may get another answer.
-_special = re.compile(rb"(?:^|\n)(if-[^:]*|range)[ \t]*:", re.IGNORECASE).findall
-_tags = re.compile(rb"(?:^|\n)if-none-match:[ \t]*([^\r\n]*?)[ \t]*\r", re.IGNORECASE).findall
+_special = compiled_later(rb"(?:^|\n)(if-[^:]*|range)[ \t]*:", re.IGNORECASE)
+_tags = compiled_later(rb"(?:^|\n)if-none-match:[ \t]*([^\r\n]*?)[ \t]*\r", re.IGNORECASE)
 REVALIDATION = {b"if-none-match", b"if-modified-since"}  # the first one decides (RFC 9110, 13.2.2)
 SIGNALS = ("request_started", "request_finished", *signals.CONTEXTS)
 
@@ -165,10 +166,10 @@ def _asked_tag(app: Application, exchange: Exchange) -> bytes | None:
     config = app.config
     if config["SECRET_KEY"] is not None and config["SESSION_COOKIE_NAME"].encode() in block:
         return None  # the session may have to be refreshed
-    special = {name.lower() for name in _special(block)}
+    special = {name.lower() for name in _special.findall(block)}
     if not special:
         return b""
-    tags: list[bytes] = _tags(block) if special <= REVALIDATION else []
+    tags: list[bytes] = _tags.findall(block) if special <= REVALIDATION else []
     return tags[0] if len(tags) == 1 else None
 
 

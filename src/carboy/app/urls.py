@@ -5,7 +5,6 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from carboy.app import quick_urls
 from carboy.app.context import _cv_app, _cv_request
@@ -14,6 +13,7 @@ from carboy.app.wrappers import _split_blueprint_path
 from carboy.http.request import exchange as wire
 from carboy.http.request.url import get_host
 from carboy.http.urls import FRAGMENT_SAFE
+from carboy.late import parse
 from carboy.routing import BuildError
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def build(
         values.update(_anchor=anchor, _method=method, _scheme=scheme, _external=external)
         return app.handle_url_build_error(error, endpoint, values)
     if anchor is not None:
-        url = f"{url}#{quote(anchor, safe=FRAGMENT_SAFE)}"
+        url = f"{url}#{parse.quote(anchor, safe=FRAGMENT_SAFE)}"
     return url
 
 

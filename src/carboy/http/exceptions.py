@@ -18,10 +18,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from markupsafe import Markup, escape
-
 from carboy.dates import http_date
 from carboy.http.status import HTTP_STATUS_CODES
+from carboy.late import markupsafe
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -62,15 +61,15 @@ class HTTPException(Exception):
     def get_description(self, environ: Any = None, scope: Any = None) -> str:
         """The description as HTML: escaped unless it is Markup, with `<br>` for line ends."""
         text = "" if self.description is None else self.description
-        return f"<p>{escape(text).replace(chr(10), Markup('<br>'))}</p>"
+        return f"<p>{markupsafe.escape(text).replace(chr(10), markupsafe.Markup('<br>'))}</p>"
 
     def get_body(self, environ: Any = None, scope: Any = None) -> str:
         """The whole page."""
         return (
             "<!doctype html>\n"
             "<html lang=en>\n"
-            f"<title>{self.code} {escape(self.name)}</title>\n"
-            f"<h1>{escape(self.name)}</h1>\n"
+            f"<title>{self.code} {markupsafe.escape(self.name)}</title>\n"
+            f"<h1>{markupsafe.escape(self.name)}</h1>\n"
             f"{self.get_description(environ)}\n"
         )
 
@@ -385,7 +384,9 @@ class InternalServerError(HTTPException):
     def get_description(self, environ: Any = None, scope: Any = None) -> str:
         """The description as HTML, with the id under which the server has logged the error."""
         text = super().get_description(environ, scope)
-        return f"{text}\n<p>Request id: {escape(self.request_id)}</p>" if self.request_id else text
+        if not self.request_id:
+            return text
+        return f"{text}\n<p>Request id: {markupsafe.escape(self.request_id)}</p>"
 
 
 class NotImplemented(HTTPException):  # noqa: A001 (a public name)

@@ -10,6 +10,8 @@ import os
 import posixpath
 import re
 
+from carboy.late import compiled_later
+
 SALT_CHARS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 DEFAULT_PBKDF2_ITERATIONS = 1_000_000
 _SCRYPT = (32768, 8, 1)  # N, r, p: takes 32 MiB and about 60 ms
@@ -81,10 +83,10 @@ def check_password_hash(pwhash: str, password: str) -> bool:
 
 
 # On Windows these names open a device, in any directory and with any extension.
-_DEVICE = re.compile(
+_DEVICE = compiled_later(
     r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³])\s*(?:[.:].*)?",
     re.IGNORECASE | re.DOTALL,
-).fullmatch
+)
 
 # Separators of this system besides the slash. Tests set those of another system.
 _os_alt_seps = [sep for sep in (os.sep, os.altsep) if sep not in (None, "/")]
@@ -114,11 +116,12 @@ def _is_inside(part: str) -> bool:
     if ".." in segments:
         return False
     return os.name != "nt" or not any(
-        "\\" in segment or ":" in segment or _DEVICE(segment.lstrip()) for segment in segments
+        "\\" in segment or ":" in segment or _DEVICE.fullmatch(segment.lstrip())
+        for segment in segments
     )
 
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
+_UNSAFE = compiled_later(r"[^A-Za-z0-9_.-]+")
 # On Windows these names open a device, with any extension.
 _DEVICES = frozenset(
     {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(10))}

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import codecs
 import re
-import urllib.parse
 from collections.abc import Callable
-from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
+from functools import cache
+from typing import TYPE_CHECKING
 
-# Otherwise urlunsplit drops the slashes of Apple's scheme, whose host is empty.
-if "itms-services" not in urllib.parse.uses_netloc:
-    urllib.parse.uses_netloc.append("itms-services")
+from carboy.late import compiled_later, parse
 
-# The undecorated function: the cache of urlsplit would keep clients' URLs, with their tokens.
-_split: Callable[[str], SplitResult] = getattr(urlsplit, "__wrapped__", urlsplit)
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
 # Usual URLs that are equal in both forms; they need not be parsed.
-_plain = re.compile(
+_plain = compiled_later(
     r"(?:https?://[a-z0-9\-.]++(?::[1-9][0-9]{0,3}+)?+)?+/(?!/)[A-Za-z0-9\-._~/]*+(?:\?[A-Za-z0-9\-._~&=+]++)?+"
-).fullmatch
+)
 
 
 def _quote_undecodable(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeDecodeError):
         raise error
-    return quote(error.object[error.start : error.end]), error.end
+    return parse.quote(error.object[error.start : error.end]), error.end
 
 
 codecs.register_error("werkzeug.url_quote", _quote_undecodable)
@@ -43,7 +42,7 @@ def _partial_unquote(keep: str) -> Callable[[str], str]:
     run = f"(?i:%(?!{kept})[0-9a-f]{{2}})++"
 
     def decode(match: re.Match[str]) -> str:
-        return unquote(match[0], "utf-8", "werkzeug.url_quote")
+        return parse.unquote(match[0], "utf-8", "werkzeug.url_quote")
 
     # `re` compiles the expression when it is first used, and keeps it: few programs need all four.
     return lambda text: re.sub(run, decode, text) if "%" in text else text
@@ -61,14 +60,14 @@ def iri_to_uri(iri: str) -> str:
 
     ValueError (or its subclass UnicodeError) if the host or port cannot be encoded.
     """
-    if _plain(iri):
+    if _plain.fullmatch(iri):
         return iri
-    parts = _split(iri)
-    path = quote(parts.path, safe=PATH_SAFE)
-    query = quote(parts.query, safe=QUERY_SAFE)
-    fragment = quote(parts.fragment, safe=FRAGMENT_SAFE)
-    netloc = _netloc(parts, _ascii_host, lambda text: quote(text, safe="%!$&'()*+,;="))
-    return urlunsplit((parts.scheme, netloc, path, query, fragment))
+    parts = _urlsplit()(iri)
+    path = parse.quote(parts.path, safe=PATH_SAFE)
+    query = parse.quote(parts.query, safe=QUERY_SAFE)
+    fragment = parse.quote(parts.fragment, safe=FRAGMENT_SAFE)
+    netloc = _netloc(parts, _ascii_host, lambda text: parse.quote(text, safe="%!$&'()*+,;="))
+    return parse.urlunsplit((parts.scheme, netloc, path, query, fragment))
 
 
 def uri_to_iri(uri: str) -> str:
@@ -76,10 +75,10 @@ def uri_to_iri(uri: str) -> str:
 
     Bytes that are not UTF-8 and hosts that are not IDNA stay encoded.
     """
-    if "xn--" not in uri and _plain(uri):
+    if "xn--" not in uri and _plain.fullmatch(uri):
         return uri
-    parts = _split(uri)
-    return urlunsplit(
+    parts = _urlsplit()(uri)
+    return parse.urlunsplit(
         (
             parts.scheme,
             _netloc(parts, _readable_host, _unquote_user),
@@ -88,6 +87,17 @@ def uri_to_iri(uri: str) -> str:
             _unquote_fragment(parts.fragment),
         )
     )
+
+
+@cache
+def _urlsplit() -> Callable[[str], SplitResult]:
+    """urlsplit without its cache, which would keep clients' URLs, with their tokens."""
+    # Otherwise urlunsplit drops the slashes of Apple's scheme, whose host is empty.
+    if "itms-services" not in parse.uses_netloc:
+        parse.uses_netloc.append("itms-services")
+    split = parse.urlsplit
+    undecorated: Callable[[str], SplitResult] = getattr(split, "__wrapped__", split)
+    return undecorated
 
 
 def _netloc(parts: SplitResult, host: Callable[[str], str], user: Callable[[str], str]) -> str:

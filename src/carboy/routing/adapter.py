@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urljoin
 
 from carboy.http.containers.multidict import MultiDict
 from carboy.http.exceptions import HTTPException, MethodNotAllowed, NotFound
+from carboy.late import compiled_later, parse
 from carboy.routing.build import encode_query
 from carboy.routing.converters import quote_path
 from carboy.routing.errors import (
@@ -18,14 +18,27 @@ from carboy.routing.errors import (
     RequestRedirect,
     WebsocketMismatch,
 )
-from carboy.routing.interface import MapSettings
 
 if TYPE_CHECKING:
     from carboy.routing.fast_build import FastBuild
+    from carboy.routing.interface import MapSettings
     from carboy.routing.rule import Rule
     from carboy.routing.trie import Search, StateMachineMatcher
 
-_TARGET_VARIABLE = re.compile("<([^>]+)>")
+    class AdaptedMap(MapSettings, Protocol):
+        """A map, as its adapters see it."""
+
+        _fast_builds: dict[Any, FastBuild | None]
+        _matcher: StateMachineMatcher
+        _pending: list[Rule]
+        _rules_by_endpoint: dict[Any, list[Rule]]
+
+        def update(self) -> None: ...
+        def lookup(self, method: str, path: str) -> tuple[Rule, dict[str, Any]] | None: ...
+        def _fast_builder(self, endpoint: Any) -> FastBuild | None: ...
+
+
+_TARGET_VARIABLE = compiled_later("<([^>]+)>")
 # A method that no rule allows: the error lists the methods that the rules allow.
 NO_METHOD = "--"
 SECURE = {"https", "wss"}
@@ -46,19 +59,6 @@ def matched_rule(search: Search) -> tuple[Rule, dict[str, Any]]:
         if none.websocket_mismatch:
             raise WebsocketMismatch() from None
         raise NotFound() from None
-
-
-class AdaptedMap(MapSettings, Protocol):
-    """A map, as its adapters see it."""
-
-    _fast_builds: dict[Any, FastBuild | None]
-    _matcher: StateMachineMatcher
-    _pending: list[Rule]
-    _rules_by_endpoint: dict[Any, list[Rule]]
-
-    def update(self) -> None: ...
-    def lookup(self, method: str, path: str) -> tuple[Rule, dict[str, Any]] | None: ...
-    def _fast_builder(self, endpoint: Any) -> FastBuild | None: ...
 
 
 class MapAdapter:
@@ -166,7 +166,7 @@ class MapAdapter:
                 return found
         if rule.redirect_to is None:
             return None
-        return urljoin(
+        return parse.urljoin(
             f"{self.url_scheme or 'http'}://{self.get_host(None)}{self.script_name}",
             self._target(rule, values),
         )

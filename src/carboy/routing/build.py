@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote_plus
 
+from carboy.late import parse
 from carboy.routing.converters import BaseConverter, ValidationError, quote_path
 from carboy.routing.syntax import Token
 
@@ -43,9 +43,9 @@ def _query_items(values: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
 
 def _quote_query(value: Any) -> str:
     if isinstance(value, bytes):
-        return quote_plus(value, safe=QUERY_SAFE)
+        return parse.quote_plus(value, safe=QUERY_SAFE)
     text = str(value)
-    return text if text.isalnum() and text.isascii() else quote_plus(text, safe=QUERY_SAFE)
+    return text if text.isalnum() and text.isascii() else parse.quote_plus(text, safe=QUERY_SAFE)
 
 
 class Template:

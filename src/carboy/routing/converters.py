@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import quote
 
 from carboy.http.containers.immutable import ImmutableDict
+from carboy.late import compiled_later, parse
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 # RFC 3986 section 3.3: the characters of a path that are not quoted (pchar without "%").
 PATH_SAFE = "!$&'()*+,/:;=@"
-_plain = re.compile(r"[A-Za-z0-9_.~!$&'()*+,/:;=@-]*").fullmatch
+_plain = compiled_later(r"[A-Za-z0-9_.~!$&'()*+,/:;=@-]*")
 
 
 def quote_path(text: str) -> str:
     """The text percent-encoded for a path."""
-    if text.isascii() and (text.isalnum() or _plain(text)):
+    if text.isascii() and (text.isalnum() or _plain.fullmatch(text)):
         return text
-    return quote(text, safe=PATH_SAFE)
+    return parse.quote(text, safe=PATH_SAFE)
 
 
 class ValidationError(ValueError):

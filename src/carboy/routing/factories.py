@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from string import Template
 from typing import Any
 
+from carboy.late import string
 from carboy.routing.rule import Rule, RuleFactory
 
 
@@ -83,4 +83,4 @@ class RuleTemplateFactory(RuleFactory):
             yield type(rule)(str(self._filled(rule.rule)), **arguments)
 
     def _filled(self, value: Any | Callable[..., Any]) -> Any:
-        return Template(value).substitute(self.context) if isinstance(value, str) else value
+        return string.Template(value).substitute(self.context) if isinstance(value, str) else value

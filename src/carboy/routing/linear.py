@@ -14,19 +14,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from carboy.late import compiled_later
+
 # Steps that `re` may take, a fraction of a millisecond: shorter texts are left to `re`, which is
 # faster as long as it does not backtrack, and it nearly never does.
 AFFORDABLE = 20_000
 
 SUFFIX = "(?<!/)(/?)"  # the slash that ends a branch, see parts.py
 _SPECIAL = re.escape("^$*+?{}[]\\|()")
-_atom = re.compile(r"\[\^?\]?(?:[^\]\\]|\\.)*+\]|\\[dDwWsS]|\.", re.DOTALL)
-_character = re.compile(rf"\\([^0-9a-zA-Z])|([^{_SPECIAL}])", re.DOTALL)
-_repeat = re.compile(r"(?:(\*)|(\+)|(\?)|\{(\d*)(,?)(\d*)\})(\??)(?!\+)")
+_atom = compiled_later(r"\[\^?\]?(?:[^\]\\]|\\.)*+\]|\\[dDwWsS]|\.", re.DOTALL)
+_character = compiled_later(rf"\\([^0-9a-zA-Z])|([^{_SPECIAL}])", re.DOTALL)
+_repeat = compiled_later(r"(?:(\*)|(\+)|(\?)|\{(\d*)(,?)(\d*)\})(\??)(?!\+)")
 _WORD = rf"(?:\\[^0-9a-zA-Z]|[^{_SPECIAL}])*+"
-_words = re.compile(rf"\((\?:)?({_WORD}(?:\|{_WORD})++)\)(?![*+?{{])", re.DOTALL)
-_each_word = re.compile(rf"(?:^|\|)({_WORD})", re.DOTALL)
-_escaped = re.compile(r"\\(.)", re.DOTALL)
+_words = compiled_later(rf"\((\?:)?({_WORD}(?:\|{_WORD})++)\)(?![*+?{{])", re.DOTALL)
+_each_word = compiled_later(rf"(?:^|\|)({_WORD})", re.DOTALL)
+_escaped = compiled_later(r"\\(.)", re.DOTALL)
 _LARGE = 1 << 16  # longest repetition; patterns with a longer one are left to `re`
 _LONG = 200  # most items; longer patterns are left to `re`
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
+from carboy.late import compiled_later
 from carboy.routing.converters import BaseConverter
 from carboy.routing.syntax import Token
 
-_SLASHES = re.compile("/{2,}")
+_SLASHES = compiled_later("/{2,}")
 
 # Orders rules: more fixed texts, earlier and longer ones, more variables, then their weights.
 Weight = tuple[int, list[tuple[int, int]], int, list[int]]
@@ -20,24 +20,32 @@ def merge_slashes(path: str) -> str:
     return _SLASHES.sub("/", path)
 
 
-class Fixed(NamedTuple):
+class Fixed:
     """A segment of fixed text."""
 
-    text: str
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
 
 
-class Dynamic(NamedTuple):
+class Dynamic:
     """A segment with variables, or, if `final`, the whole rest of the path.
 
     `pattern` matches all of it; `groups` has the numbers of the groups of the variables. With
     `suffixed`, the last group is the slash that ends a branch, or empty if that is missing.
     """
 
-    pattern: str
-    groups: tuple[int, ...]
-    weight: Weight
-    final: bool = False
-    suffixed: bool = False
+    __slots__ = ("final", "groups", "pattern", "suffixed", "weight")
+
+    def __init__(
+        self, pattern: str, groups: tuple[int, ...], weight: Weight, final: bool, suffixed: bool
+    ) -> None:
+        self.pattern = pattern
+        self.groups = groups
+        self.weight = weight
+        self.final = final
+        self.suffixed = suffixed
 
 
 Part = Fixed | Dynamic

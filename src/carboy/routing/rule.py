@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from carboy.late import compiled_later
 from carboy.routing.build import Template
 from carboy.routing.converters import (
     DEFAULT_CONVERTERS,
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from carboy.routing.description import RulePart
     from carboy.routing.interface import MapSettings
 
-_slashes = re.compile("(/)")
+_slashes = compiled_later("(/)")
 
 WEBSOCKET_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -193,13 +193,15 @@ class Rule(RuleFactory):
         return described(self)
 
     def _add_converter(self, variable: Variable) -> None:
-        name, converter, args, kwargs = variable
+        name = variable.name
         if name in self._converters:
             raise ValueError(
                 f"variable name {name!r} used twice in {self.rule!r}. Give each variable its"
                 " own name."
             )
-        self._converters[name] = self.get_converter(name, converter, args, kwargs)
+        self._converters[name] = self.get_converter(
+            name, variable.converter, variable.args, variable.kwargs
+        )
         self.arguments.add(name)
 
     def get_converter(

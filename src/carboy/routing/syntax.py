@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any
+
+from carboy.late import compiled_later
 
 _NAME = "[a-zA-Z_][a-zA-Z0-9_]*"
-_TOKEN = re.compile(
+_TOKEN = compiled_later(
     rf"(?P<text>[^<]+)|<(?:(?P<converter>{_NAME})(?:\((?P<arguments>.*?)\))?:)?(?P<name>{_NAME})>"
 )
 # One argument of a converter, up to its comma or the end: name=value or value.
-_ARGUMENT = re.compile(
+_ARGUMENT = compiled_later(
     r"""\s*(?:(?P<name>\w+)\s*=\s*)?
     (?:(?P<number>[+-]?(?:\d+\.\d*|\.\d+|\d[\d_]*))
       |[urUR]?(?P<quoted>"[^"]*"|'[^']*')
@@ -21,13 +23,18 @@ _ARGUMENT = re.compile(
 _CONSTANTS = {"True": True, "False": False, "None": None}
 
 
-class Variable(NamedTuple):
+class Variable:
     """A `<…>` of a rule."""
 
-    name: str
-    converter: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    __slots__ = ("args", "converter", "kwargs", "name")
+
+    def __init__(
+        self, name: str, converter: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self.name = name
+        self.converter = converter
+        self.args = args
+        self.kwargs = kwargs
 
 
 Token = str | Variable

@@ -348,7 +348,7 @@ class TimeLimits:
 def with_service(limit: TimeLimit, exchange: ServerExchange) -> TimeLimit:
     """The limit with the service that the request waits for now, if it says one."""
     services = exchange.services[-1:]
-    return limit._replace(upstream=services[0].service) if services else limit
+    return TimeLimit(limit.seconds, services[0].service) if services else limit
 
 
 def since(exchange: ServerExchange) -> float:

@@ -6,14 +6,12 @@ A value that has no type in JSON becomes an object with one key, the tag: (1, 2)
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
 from datetime import datetime
 from typing import Any
 
-from markupsafe import Markup, escape
-
 from carboy.app.json import dumps, loads
 from carboy.dates import http_date, parse_date
+from carboy.late import base64, markupsafe
 
 __all__ = [
     "JSONTag",
@@ -125,10 +123,10 @@ class TagBytes(JSONTag):
         return isinstance(value, bytes)
 
     def to_json(self, value: Any) -> Any:
-        return b64encode(value).decode("ascii")
+        return base64.b64encode(value).decode("ascii")
 
     def to_python(self, value: Any) -> Any:
-        return b64decode(value)
+        return base64.b64decode(value)
 
 
 class TagMarkup(JSONTag):
@@ -141,10 +139,10 @@ class TagMarkup(JSONTag):
         return callable(getattr(value, "__html__", None))
 
     def to_json(self, value: Any) -> Any:
-        return str(escape(value))
+        return str(markupsafe.escape(value))
 
     def to_python(self, value: Any) -> Any:
-        return Markup(value)
+        return markupsafe.Markup(value)
 
 
 class TagUUID(JSONTag):

@@ -10,25 +10,25 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSet
 from typing import Any, SupportsIndex
-from urllib.parse import unquote
 
 from carboy.grammar import TCHAR
+from carboy.late import compiled_later, parse
 
 _token = re.compile(f"[{TCHAR}]++").fullmatch
-_escape = re.compile(r"\\(.)")
+_escape = compiled_later(r"\\(.)")
 # An element of a list: commas between quotes do not end it.
-_element = re.compile(r'(?:[^",]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+_element = compiled_later(r'(?:[^",]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
 # Group 2 is the value, a token or quoted text with its quotes. Group 3 is a quote without an end.
-_parameter = re.compile(
+_parameter = compiled_later(
     rf';[ \t]*+(?:([{TCHAR}]++)=(?:([{TCHAR}]++|"(?:[^"\\]++|\\.)*+")|(")|))?', re.DOTALL
 )
 # The usual parameter of Content-Type: a token without "%" and "*".
 _plain_token = TCHAR.replace("%", "").replace("*", "")
-_one_parameter = re.compile(rf"; ?([{_plain_token}]++)=([{_plain_token}]++)").fullmatch
-_continuation = re.compile(r"(.*)\*[0-9]++", re.DOTALL).fullmatch
+_one_parameter = compiled_later(rf"; ?([{_plain_token}]++)=([{_plain_token}]++)")
+_continuation = compiled_later(r"(.*)\*[0-9]++", re.DOTALL)
 # RFC 8187, section 3.2.1: charset "'" [ language ] "'" value-chars
 _word = TCHAR.replace("'", "")
-_extended = re.compile(rf"([{_word}]*+)'[{_word}]*+'([{TCHAR}]++)").fullmatch
+_extended = compiled_later(rf"([{_word}]*+)'[{_word}]*+'([{TCHAR}]++)")
 
 # RFC 8187 requires UTF-8; the others are of RFC 5987 and old browsers. If all charsets were
 # accepted, the sender could choose any of Python's codecs.
@@ -126,13 +126,13 @@ def parse_dict_header(value: str) -> dict[str, str | None]:
 
 def _decoded(text: str, charset: str | None = None) -> tuple[str, str | None]:
     """A decoded extended value, and the charset of its continuations."""
-    match = _extended(text)
+    match = _extended.fullmatch(text)
     if match:
         named, text = match.groups()
         charset = named.lower() or charset
         if charset not in CHARSETS:
             charset = None
-    return (unquote(text, charset, "replace") if charset else text), charset
+    return (parse.unquote(text, charset, "replace") if charset else text), charset
 
 
 def parse_options_header(value: str | None) -> tuple[str, dict[str, str]]:
@@ -149,7 +149,7 @@ def parse_options_header(value: str | None) -> tuple[str, dict[str, str]]:
     head = value[:start].strip(" \t")
     if not head:
         return head, {}
-    simple = _one_parameter(value, start)
+    simple = _one_parameter.fullmatch(value, start)
     if simple is not None:
         return head, {simple[1].lower(): simple[2]}
     return head, _parse_parameters(value, start)
@@ -198,7 +198,7 @@ def _extended_parameter(
 ) -> tuple[str | None, str]:
     """The meaning of `name*` or `name*0`: (the name that it continues or None, its text)."""
     encoded = name[-1] == "*"
-    match = _continuation(name[:-1] if encoded else name)
+    match = _continuation.fullmatch(name[:-1] if encoded else name)
     base = match[1] if match else None
     if not encoded:
         return base, _plain(text)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
-from urllib.parse import unquote_to_bytes, urlencode
 
 import carboy.http.urls  # noqa: F401 — it registers the error handler
 from carboy.http.containers.multidict import iter_multi_items
+from carboy.late import parse
 from carboy.speedups import speedups
 
 # Bytes that are not UTF-8 stay percent-encoded, so that no information is lost.
@@ -75,7 +75,7 @@ def _decoded(text: str) -> str:
 
 
 def _decoded_as_utf8(text: str) -> str:
-    data = unquote_to_bytes(text)
+    data = parse.unquote_to_bytes(text)
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -85,7 +85,7 @@ def _decoded_as_utf8(text: str) -> str:
 def encode_pairs(values: Any) -> str:
     """A mapping or pairs as a query or form body, without values of None, as browsers do."""
     items = [(name, value) for name, value in iter_multi_items(values) if value is not None]
-    return urlencode(items, safe="!$'()*,/:;?@")
+    return parse.urlencode(items, safe="!$'()*,/:;?@")
 
 
 def _choose(compiled: ModuleType | None) -> None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import io
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import unquote_to_bytes
 
 from carboy.http.exceptions import RequestEntityTooLarge
 from carboy.http.fields.headers import Headers, RequestHeaders
 from carboy.http.wsgi import LimitedStream
+from carboy.late import parse
 
 if TYPE_CHECKING:
     from carboy.gateway.interface import Exchange
@@ -45,7 +45,7 @@ def root_path(exchange: Exchange) -> str:
 def path(exchange: Exchange) -> str:
     text = exchange.head.path
     if "%" in text:
-        text = unquote_to_bytes(text.encode("latin-1")).decode("utf-8", "replace")
+        text = parse.unquote_to_bytes(text.encode("latin-1")).decode("utf-8", "replace")
     elif not text.isascii():
         text = text.encode("latin-1").decode("utf-8", "replace")
     return text if text[:2] != "//" and text[:1] == "/" else "/" + text.lstrip("/")

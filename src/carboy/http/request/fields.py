@@ -20,11 +20,19 @@ if TYPE_CHECKING:
     from carboy.http.fields.cache_control import RequestCacheControl
     from carboy.http.fields.etag import ETags
     from carboy.http.fields.ranges import IfRange, Range
+    from carboy.http.request.client_certificate import ClientCertificate
     from carboy.http.request.request import Request
 
 
 # Not assigned, or those of an environ, where a server has joined the fields.
 ONE_COOKIE_FIELD = (type(None), EnvironHeaders)
+
+
+def client_certificate(request: Request) -> ClientCertificate | None:
+    """The certificate of the client; None if it was not asked for one, or has none."""
+    from carboy.http.request.client_certificate import client_certificate
+
+    return client_certificate(request)
 
 
 def cookies(request: Request) -> Any:

@@ -26,7 +26,6 @@ from carboy.http.request import body, fields
 from carboy.http.request import environ as of_environ
 from carboy.http.request import exchange as of_exchange
 from carboy.http.request import url as url_parts
-from carboy.http.request.client_certificate import client_certificate
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -191,7 +190,7 @@ class Request:
         """`root_path` without a slash at its end."""
         return self.root_path.rstrip("/")
 
-    client_certificate = lazy(client_certificate)
+    client_certificate = lazy(fields.client_certificate)
     proxy_protocol = _fact(of_environ.proxy_protocol, of_exchange.proxy_protocol)
 
     # its names in logs and in other services

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from carboy.http.containers.multidict import made_of
 from carboy.http.exceptions import SecurityError
 from carboy.http.fields.syntax import parse_list_header
 from carboy.http.forms.urlencoded import parse_query
 from carboy.http.urls import PATH_SAFE, QUERY_SAFE, uri_to_iri
+from carboy.late import compiled_later, parse
 
 if TYPE_CHECKING:
     from carboy.http.request.request import Request
@@ -20,14 +19,14 @@ _DEFAULT_PORTS = {"http": "80", "ws": "80", "https": "443", "wss": "443"}
 # A name of letters, digits, dots and dashes (RFC 1123, section 2.1), or an IPv6 address in
 # brackets; then a port. The host becomes part of URLs, so characters that could change their
 # meaning are refused. The rule of the HTTP parser (carboy.grammar) accepts all of RFC 9110.
-_HOST = re.compile(
+_HOST = compiled_later(
     r"([A-Za-z0-9.-]++|\[[0-9A-Fa-f]*+:[0-9A-Fa-f:.]++\])(?::([1-9][0-9]{0,4}+))?"
-).fullmatch
+)
 
 
 def _split(host: str) -> tuple[str, str | None] | None:
     """Name and port of a host; None if it is not valid."""
-    found = _HOST(host)
+    found = _HOST.fullmatch(host)
     if found is None:
         return None
     name, port = found.groups()
@@ -113,12 +112,12 @@ def get_current_url(
     url = f"{scheme}://{host}"
     if root_path is None:
         return uri_to_iri(f"{url}/")
-    url += quote(root_path.rstrip("/"), safe=PATH_SAFE) + "/"
+    url += parse.quote(root_path.rstrip("/"), safe=PATH_SAFE) + "/"
     if path is None:
         return uri_to_iri(url)
-    url += quote(path.lstrip("/"), safe=PATH_SAFE)
+    url += parse.quote(path.lstrip("/"), safe=PATH_SAFE)
     if query_string:
-        url += f"?{quote(query_string, safe=QUERY_SAFE)}"
+        url += f"?{parse.quote(query_string, safe=QUERY_SAFE)}"
     return uri_to_iri(url)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin
 
 from carboy.http.fields.headers import Headers, remove_entity_headers
 from carboy.http.request.request import Request
 from carboy.http.status import WITHOUT_CONTENT, has_no_content
 from carboy.http.urls import iri_to_uri
+from carboy.late import parse
 
 if TYPE_CHECKING:
     from carboy.gateway.interface import Answer, Exchange
@@ -68,7 +68,7 @@ def finish_fields(response: Response, headers: Headers, base_url: Callable[[], s
     if location is not None:
         location = iri_to_uri(location)
         if response.autocorrect_location_header:
-            location = urljoin(iri_to_uri(base_url()), location)
+            location = parse.urljoin(iri_to_uri(base_url()), location)
         headers["Location"] = location
     content_location = headers.get("Content-Location")
     if content_location is not None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from carboy.http.request.request import Request
     from carboy.http.response.response import Response
 
-R = TypeVar("R", bound="Response")
+    R = TypeVar("R", bound=Response)
 
 
 def is_resource_modified(

@@ -13,7 +13,6 @@ from carboy import http
 from carboy.dates import http_date, parse_date
 from carboy.http.containers.immutable import CallbackDict
 from carboy.http.fields.content_type import get_content_type
-from carboy.http.fields.policies import ContentSecurityPolicy, dump_csp_header, parse_csp_header
 from carboy.http.fields.syntax import (
     HeaderSet,
     dump_header,
@@ -25,6 +24,7 @@ from carboy.http.fields.syntax import (
 if TYPE_CHECKING:
     from carboy.http.fields.auth import WWWAuthenticate
     from carboy.http.fields.cache_control import ResponseCacheControl
+    from carboy.http.fields.policies import COEP, COOP, ContentSecurityPolicy
     from carboy.http.fields.ranges import ContentRange
 
 
@@ -59,7 +59,7 @@ def policy_property(name: str, doc: str) -> property:
     """An attribute with a ContentSecurityPolicy. Text, a mapping or None can be assigned."""
 
     def get(response: Any) -> ContentSecurityPolicy:
-        return parse_csp_header(response.headers.get(name), _write_back(response, name))
+        return http.parse_csp_header(response.headers.get(name), _write_back(response, name))
 
     def put(response: Any, value: Any) -> None:
         if not value:
@@ -70,11 +70,30 @@ def policy_property(name: str, doc: str) -> property:
     return property(get, put, doc=doc)
 
 
+def choice_property(name: str, kind: str) -> property:
+    """An attribute with a member of an enum of `carboy.http`; UNSAFE_NONE for a missing field."""
+
+    def get(response: Any) -> COEP | COOP:
+        members: Any = getattr(http, kind)
+        try:
+            return members(response.headers[name])  # type: ignore[no-any-return]
+        except (KeyError, ValueError):
+            return members.UNSAFE_NONE  # type: ignore[no-any-return]
+
+    def put(response: Any, value: COEP | COOP | None) -> None:
+        if value is None:
+            response.headers.pop(name, None)
+        else:
+            response.headers[name] = value.value
+
+    return property(get, put, lambda response: put(response, None))
+
+
 def _policy_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     to_header = getattr(value, "to_header", None)
-    return dump_csp_header(value) if to_header is None else str(to_header())
+    return http.dump_csp_header(value) if to_header is None else str(to_header())
 
 
 def get_cache_control(response: Any) -> ResponseCacheControl:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import escape
-
 from carboy.http.response.response import Response as BaseResponse
 from carboy.http.wsgi import environ_text, get_path_info
+from carboy.late import markupsafe
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -20,7 +19,7 @@ def redirect(
 
     `code` is 301, 302, 303, 307 or 308. `Response` is the class of the response.
     """
-    target = escape(location)
+    target = markupsafe.escape(location)
     page = (
         "<!doctype html>\n"
         "<html lang=en>\n"

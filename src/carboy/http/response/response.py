@@ -19,7 +19,6 @@ from carboy import http
 from carboy.dates import dump_age, http_date, parse_age, parse_date
 from carboy.http.fields.content_type import checked, content_types, is_json, with_charset
 from carboy.http.fields.headers import Headers
-from carboy.http.fields.policies import COEP, COOP
 from carboy.http.fields.syntax import dump_header, parse_set_header
 from carboy.http.properties import header_property, lazy
 from carboy.http.request.request import Request
@@ -450,12 +449,8 @@ class Response:
     date = header_property("Date", None, parse_date, http_date)
     expires = header_property("Expires", None, parse_date, http_date)
     last_modified = header_property("Last-Modified", None, parse_date, http_date)
-    cross_origin_opener_policy = header_property(
-        "Cross-Origin-Opener-Policy", COOP.UNSAFE_NONE, COOP, lambda policy: policy.value
-    )
-    cross_origin_embedder_policy = header_property(
-        "Cross-Origin-Embedder-Policy", COEP.UNSAFE_NONE, COEP, lambda policy: policy.value
-    )
+    cross_origin_opener_policy = fields.choice_property("Cross-Origin-Opener-Policy", "COOP")
+    cross_origin_embedder_policy = fields.choice_property("Cross-Origin-Embedder-Policy", "COEP")
     access_control_allow_headers = header_property(
         "Access-Control-Allow-Headers", None, parse_set_header, dump_header
     )

@@ -6,11 +6,8 @@ import io
 import os
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from time import time
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import quote
-from zlib import adler32
 
 from carboy.file_wrapper import FileWrapper
 from carboy.http.exceptions import NotFound, RequestedRangeNotSatisfiable
@@ -19,6 +16,7 @@ from carboy.http.request.request import Request
 from carboy.http.response.response import Response
 from carboy.http.security import safe_join
 from carboy.http.wsgi import wrap_file
+from carboy.late import parse, pathlib, zlib
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -48,8 +46,10 @@ class _Source:
             self._open_file(path_or_file)
 
     def _at_path(self, path: str, root_path: Any) -> None:
-        self.path = str(Path(root_path or Path.cwd(), path)) if not os.path.isabs(path) else path  # noqa: PTH117
-        self.stat = Path(self.path).stat()
+        if not os.path.isabs(path):  # noqa: PTH117
+            path = str(pathlib.Path(root_path or pathlib.Path.cwd(), path))
+        self.path = path
+        self.stat = pathlib.Path(path).stat()
         self.size = self.stat.st_size
         self.modified = self.stat.st_mtime
         if self.name is None:
@@ -81,7 +81,7 @@ class _Source:
 
     def opened(self) -> IO[bytes]:
         if self.file is None:
-            self.file = Path(self.path or "").open("rb")
+            self.file = pathlib.Path(self.path or "").open("rb")
         return self.file
 
 
@@ -160,7 +160,7 @@ def _file_names(name: str) -> dict[str, str]:
     from unicodedata import normalize
 
     simple = normalize("NFKD", name).encode("ascii", "ignore").decode("ascii")
-    return {"filename": simple, "filename*": f"UTF-8''{quote(name, safe=_ATTR_CHAR)}"}
+    return {"filename": simple, "filename*": f"UTF-8''{parse.quote(name, safe=_ATTR_CHAR)}"}
 
 
 def _describe(
@@ -180,7 +180,7 @@ def _describe(
     if isinstance(etag, str):
         response.set_etag(etag)
     elif etag and source.path is not None and source.stat is not None:
-        check = adler32(os.fsencode(source.path))
+        check = zlib.adler32(os.fsencode(source.path))
         response.set_etag(f"{source.stat.st_mtime}-{source.stat.st_size}-{check}")
 
 
@@ -208,7 +208,7 @@ def send_from_directory(
         raise NotFound
     # As in send_file, a relative directory is relative to the application's root.
     if "_root_path" in kwargs:
-        found = str(Path(kwargs["_root_path"], found))
+        found = str(pathlib.Path(kwargs["_root_path"], found))
     # Path.is_file would raise an exception for a name that is not possible in a file system.
     if not os.path.isfile(found):  # noqa: PTH113
         raise NotFound

@@ -224,7 +224,8 @@ COMPILED_MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.server.connection",
         "carboy.server.raw_socket",
     ),
-    "cycle": ("carboy._speedups.slots",),
+    "cycle": ("carboy._speedups.routes", "carboy._speedups.slots"),
+    "routes": ("carboy._speedups.slots", "carboy.routing"),
     "response": ("carboy._speedups.names", "carboy.protocol"),
     "turn": (
         "carboy._speedups.asgi",

@@ -17,9 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import carboy
+import carboy.http.exceptions
 from _speedups.twins import compiled
 from carboy.app import cycle
 from carboy.app import lane as lanes
+from carboy.app.plan import NO_RULE
 from live_engine import served
 from scenarios import FakeExchange, Req
 
@@ -77,7 +79,10 @@ def both(app: carboy.Flask, req: Req, lane: Any = None) -> tuple[Any, Any]:
 
 @given(
     VALUES,
-    st.sampled_from(("/", "/7", "/known", "/missing", "", "/%37", "/\u00e9", "//x")),
+    st.sampled_from(
+        ("/", "/7", "/known", "/missing", "/seven", "/7/", "/known/", "/known/7", "/missing//7")
+        + ("", "/%37", "/\u00e9", "//x", "//", "*")
+    ),
     st.sampled_from(("GET", "HEAD", "OPTIONS", "POST", "get", "BREW")),
     st.booleans(),
 )
@@ -182,6 +187,93 @@ def test_a_replaced_step_is_called() -> None:
     assert app.direct_ready()
     lane.prepare(exchange)
     assert lane.handle(exchange)[2] == b"own"
+
+
+def missing(app: carboy.Flask, left: list[str], **more: Any) -> list[str]:
+    """The steps that the lane leaves to the twins for a path without a rule.
+
+    Its answer is that of the twin.
+    """
+    lane = lane_of(app)
+    mine, theirs = both(app, Req("/missing", **more), lane)
+    assert mine == theirs
+    assert mine[0] == NO_RULE
+    return asked(app, left, "/missing", **more)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "get"])
+@pytest.mark.parametrize("secret", [None, "k"])
+def test_a_path_without_a_rule_needs_no_twin(
+    method: str, secret: str | None, twins: list[str]
+) -> None:
+    app = application(ORDINARY["text"], SECRET_KEY=secret)
+    app.register_error_handler(405, lambda error: "other")
+    assert missing(app, twins, method=method) == []
+
+
+def test_a_path_that_a_converter_refuses_needs_no_twin(twins: list[str]) -> None:
+    app = application(ORDINARY["text"])
+    mine, theirs = both(app, Req("/seven"))
+    assert mine == theirs
+    assert mine[1] == "404 NOT FOUND"
+    assert asked(app, twins, "/seven") == []
+
+
+LEFT_TO_THE_TWIN = {
+    "a session cookie": lambda app: app.config.update(SECRET_KEY="k"),
+    "an error handler": lambda app: app.register_error_handler(404, lambda error: "handled"),
+    "a handler of all errors": lambda app: app.register_error_handler(
+        carboy.http.exceptions.HTTPException, lambda error: ("any", 404)
+    ),
+    "trapped errors": lambda app: app.config.update(
+        TRAP_HTTP_EXCEPTIONS=True, PROPAGATE_EXCEPTIONS=False
+    ),
+    "a hook": lambda app: app.after_request(lambda response: carboy.Response("hook")),
+}
+
+
+@pytest.mark.parametrize("name", LEFT_TO_THE_TWIN)
+def test_a_path_without_a_rule_is_left_to_the_twin(name: str, twins: list[str]) -> None:
+    app = application(ORDINARY["text"])
+    LEFT_TO_THE_TWIN[name](app)
+    assert "handle" in missing(app, twins, headers={"Cookie": "a=b; session=x"})
+
+
+def test_another_name_of_the_session_cookie_is_noticed(twins: list[str]) -> None:
+    app = application(ORDINARY["text"], SECRET_KEY="k")
+    cookie = {"Cookie": "other=x"}
+    assert missing(app, twins, headers=cookie) == []
+    app.config["SESSION_COOKIE_NAME"] = "other"
+    assert missing(app, twins, headers=cookie) == ["handle"]
+
+
+def test_an_error_handler_that_is_added_to_the_open_table_is_called(twins: list[str]) -> None:
+    app = application(ORDINARY["text"])
+    assert missing(app, twins) == []
+    handlers: Any = app.error_handler_spec
+    handlers[None][404][carboy.http.exceptions.NotFound] = lambda error: "late"
+    assert "handle" in missing(app, twins)
+
+
+def test_a_patch_of_the_page_is_noticed(twins: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    app = application(ORDINARY["text"])
+    assert missing(app, twins) == []
+    kind = carboy.http.exceptions.NotFound
+    monkeypatch.setattr(kind, "description", "Nothing is here.")
+    assert missing(app, twins) == []
+    monkeypatch.setattr(kind, "get_headers", lambda *args: [("X-Own", "1")])
+    assert missing(app, twins) == ["handle"]
+
+
+def test_the_fields_of_an_answer_may_be_changed() -> None:
+    app = application(ORDINARY["text"])
+    lane = lane_of(app)
+    for _ in range(2):
+        exchange: Any = FakeExchange(Req("/missing"))
+        lane.prepare(exchange)
+        status, headers, body, _ = lane.handle(exchange)
+        assert len(headers) == 2
+        headers.clear()
 
 
 def late_hook() -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 import carboy
+from carboy.app import lane as lanes
 from carboy.app import no_route, signals
 from carboy.http.exceptions import HTTPException, NotFound
 from carboy.middleware.proxy_fix import ProxyFix
@@ -55,23 +56,38 @@ def direct(app: carboy.Carboy) -> None:
 both_lanes = pytest.mark.parametrize("lane", [direct, wrapped], ids=lambda lane: lane.__name__)
 
 
+def replace_answers(
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Callable[..., Any],
+    missing_of: Callable[[Any], Any],
+) -> None:
+    """Replace what the cycle and the compiled lane ask before they run a request without a rule."""
+    monkeypatch.setattr("carboy.app.no_route.answer", answer)
+    monkeypatch.setattr(lanes, "missing_of", missing_of)
+    lanes._choose(lanes.compiled)
+
+
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The status of each request that was answered without the cycle."""
     for name in ("request_started", "request_finished", *signals.CONTEXTS):
         monkeypatch.setattr(getattr(signals, name), "receivers", {})
     monkeypatch.setattr(signals, "of_contexts", ())  # without receivers that other tests have left
     found: list[str] = []
-    original = no_route.answer
 
-    def answer(*args: Any) -> Any:
-        made = original(*args)
-        if made is not None:
-            found.append(made[0])
-        return made
+    def noting(original: Callable[..., Any]) -> Callable[..., Any]:
+        def answer(*args: Any) -> Any:
+            made = original(*args)
+            if made is not None:
+                found.append(made[0])
+            return made
 
-    monkeypatch.setattr("carboy.app.no_route.answer", answer)
-    return found
+        return answer
+
+    with monkeypatch.context() as patch:
+        replace_answers(patch, noting(no_route.answer), noting(no_route.missing_of))
+        yield found
+    lanes._choose(lanes.compiled)
 
 
 def raw(client: Client, method: str, path: str, fields: dict[str, str]) -> bytes:
@@ -105,7 +121,7 @@ def test_the_answers_are_those_of_the_cycle(
 ) -> None:
     found = answers(application(**config), lane)
     assert {status[:3] for status in quick} == {"404", "405"}
-    monkeypatch.setattr("carboy.app.no_route.answer", lambda *args: None)
+    replace_answers(monkeypatch, lambda *args: None, lambda plan: None)
     assert found == answers(application(**config), lane)
 
 

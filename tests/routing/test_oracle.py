@@ -13,7 +13,11 @@ from hypothesis import strategies as st
 
 import carboy.http.exceptions
 import carboy.routing
+from _speedups.twins import optional
+from carboy.routing.fast_path import leads_nowhere
+from carboy.routing.trie import NOTHING
 
+routes = optional("routes")
 # No deadline: the machine may be busy.
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 LIBRARIES = (
@@ -128,10 +132,16 @@ def test_the_fast_path_finds_what_the_adapter_finds_or_nothing(
     theirs = bound(werkzeug.routing, rules, options, "")
     adapter = bound(carboy.routing, rules, options, "")
     found = adapter.map.lookup(method, path)
+    expected = outcome(LIBRARIES[0], theirs, path_info=path, method=method)
     if found is not None:
         rule, values = found
-        expected = outcome(LIBRARIES[0], theirs, path_info=path, method=method)
         assert (rule.rule, rule.endpoint, rule.subdomain, values) == expected
+    nowhere = leads_nowhere(adapter.map._fast_path, path)
+    if nowhere:
+        assert expected == "not found"
+    tables = adapter.map._fast_path
+    if routes is not None and tables.start is not None and path.startswith("/"):
+        assert routes.lookup(tables, method, path) == (NOTHING if nowhere else found)
 
 
 @settings(max_examples=200)

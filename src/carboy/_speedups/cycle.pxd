@@ -2,6 +2,9 @@
 """What other compiled modules call of cycle.pyx."""
 
 
+cdef object key_of(object match)
+
+
 cdef class Lane:
     cdef readonly object app
     cdef readonly dict state
@@ -9,11 +12,14 @@ cdef class Lane:
     cdef bint quick
     cdef object config  # a dict, perhaps of a subclass with the same `__getitem__`
     cdef dict plan_state, views
-    cdef object url_map, find, json
-    cdef bint own_json
+    cdef object url_map, json
+    cdef bint own_errors, own_json
+    cdef tuple cookie_mark  # the name of the session cookie, and the bytes that tell it
 
     cdef int adopt(self, object plan) except -1
-    cdef tuple match_of(self, object method, object host, object path)
+    cdef object match_of(self, object method, object host, object path)
     cdef object answer_to(self, object exchange, object method, object match)
+    cdef object answer_without_rule(self, object exchange, object method, object search)
+    cdef bint may_have_session(self, object exchange) except -1
     cdef object answer_of(self, object ctx, object value)
     cdef bint only_the_view(self) except -1

@@ -3,8 +3,9 @@
 """The direct lane of an application for ordinary requests: the twins of `prepare` and `handle`
 (app/cycle.py).
 
-Ordinary is a request that a rule of the default domain matches, in an application whose cycle is
-that of the package, if nothing but the view takes part. Everything else is done by the twins:
+Ordinary is a request in the default domain, in an application whose cycle is that of the package,
+if nothing but the view takes part, or if no rule matches the path and nothing takes part at all (the
+twin of app/no_route.py). Everything else is done by the twins:
 
     before the view     they take the whole request
     after the view      `run` goes on with the value or the error of the view, as it does with those
@@ -13,14 +14,14 @@ that of the package, if nothing but the view takes part. Everything else is done
 This module imports nothing of the package: app/lane.py, which loads it, hands over what it uses.
 """
 
-from cpython.dict cimport PyDict_Copy, PyDict_GetItem, PyDict_GetItemWithError
-from cpython.dict cimport PyDict_Size
-from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.dict cimport PyDict_GetItem, PyDict_Size
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_GetSlice
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_XDECREF
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8String
 
+from carboy._speedups.routes cimport lookup
 from carboy._speedups.slots cimport fresh, get, has, put, slot_offset
 
 cdef extern from "Python.h":
@@ -45,6 +46,8 @@ cdef extern from "Python.h":
     PyObject* PyObject_CallNoArgs(object function)
     PyObject* PyObject_Call(object function, object arguments, object keywords)
     bint PyUnicode_IS_ASCII(object text)
+    Py_UCS4 PyUnicode_READ_CHAR(object text, Py_ssize_t index)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
     Py_ssize_t PyBytes_GET_SIZE(object data)
 
 cdef tuple NO_ARGUMENTS = ()
@@ -53,23 +56,26 @@ cdef object YES = True, NO = False  # a cast of the literals would be one of num
 # --- what app/lane.py hands over
 
 cdef object RequestContext, active, prepare_twin, handle_twin, run, raising, returning
-cdef object release, session_to_refresh, long_length
+cdef object release, session_to_refresh, missing_of, Search, NO_RULE
 cdef dict signals
 cdef list LENGTHS
 cdef object HTML
 cdef Py_ssize_t APP, EXCHANGE, MATCH, METHOD, AFTER, OPENED, TOKENS, REQUEST, APP_CTX
+cdef Py_ssize_t RULE, OTHER_PATH, ALLOWED, MISMATCH
 
 
 def prepare(names):
     """Take the classes and functions of the twins, by their names."""
     global RequestContext, active, prepare_twin, handle_twin, run, raising, returning
-    global release, session_to_refresh, long_length, signals, LENGTHS, HTML
+    global release, session_to_refresh, missing_of, Search, NO_RULE, signals, LENGTHS, HTML
     global APP, EXCHANGE, MATCH, METHOD, AFTER, OPENED, TOKENS, REQUEST, APP_CTX
+    global RULE, OTHER_PATH, ALLOWED, MISMATCH
     RequestContext = names["RequestContext"]
     active = names["active"]
     prepare_twin, handle_twin, run = names["prepare"], names["handle"], names["run"]
     raising, returning = names["raising"], names["returning"]
     release, session_to_refresh = names["release"], names["session_to_refresh"]
+    missing_of, Search, NO_RULE = names["missing_of"], names["Search"], names["NO_RULE"]
     signals, LENGTHS, HTML = names["signals"], names["LENGTHS"], names["HTML"]
     slots = names["slots"]
     APP, EXCHANGE = slot_offset(slots["app"]), slot_offset(slots["exchange"])
@@ -77,6 +83,8 @@ def prepare(names):
     AFTER, OPENED = slot_offset(slots["_after"]), slot_offset(slots["_opened"])
     TOKENS, REQUEST = slot_offset(slots["_tokens"]), slot_offset(slots["_request"])
     APP_CTX = slot_offset(slots["_app_ctx"])
+    RULE, OTHER_PATH = slot_offset(Search.rule), slot_offset(Search.other_path)
+    ALLOWED, MISMATCH = slot_offset(Search.allowed), slot_offset(Search.mismatch)
 
 
 cdef inline bint is_empty(PyObject* table):
@@ -88,6 +96,12 @@ cdef inline bint is_empty(PyObject* table):
     return type(<object>table) is list and not PyList_GET_SIZE(<object>table)
 
 
+cdef inline bint may_be_true(object table, object key) except -1:
+    """Whether a dict has a value of this key that is true."""
+    cdef PyObject* value = PyDict_GetItem(table, key)
+    return value != NULL and bool(<object>value)
+
+
 cdef bint are_unheard() except -1:
     """Whether no signal of a request has a receiver."""
     if signals["request_started"].receivers or signals["request_finished"].receivers:
@@ -96,6 +110,12 @@ cdef bint are_unheard() except -1:
         if signal:
             return False
     return True
+
+
+cdef object key_of(object match):
+    """The dispatch key of what `match_of` has found."""
+    rule = <object>PyTuple_GET_ITEM(match, 0) if type(match) is tuple else get(match, RULE)
+    return NO_RULE if rule is None else rule._key
 
 
 cdef class Lane:
@@ -115,7 +135,7 @@ cdef class Lane:
         if match is None:
             return prepare_twin(self.app, exchange)
         exchange.match = match
-        return match[0]._key
+        return key_of(match)
 
     def handle(self, exchange):
         """The answer."""
@@ -138,16 +158,17 @@ cdef class Lane:
             self.config = config
             self.views = plan.views
             self.url_map = self.app.url_map
-            self.find = plan.find
+            self.own_errors = not plan.stock_errors
             self.json = self.app.json
             self.own_json = dict not in plan.plain_types
         self.plan = plan
         return 0
 
-    cdef tuple match_of(self, object method, object host, object path):
-        """The rule and its values for a head without upgrade; None: the twin looks closer."""
+    cdef object match_of(self, object method, object host, object path):
+        """The rule and its values for a head without upgrade, or a Search; None: the twin searches.
+        """
         cdef PyObject* found = PyDict_GetItem(self.state, "_plan_made")
-        cdef PyObject* rule
+        cdef PyObject* domain
         if found == NULL:
             return None
         if <PyObject*>self.plan != found:
@@ -158,21 +179,20 @@ cdef class Lane:
         if found != <PyObject*>None or PyDict_GetItem(self.plan_state, "trusted") != found:
             return None
         domains = <object>PyDict_GetItem(self.plan_state, "domains")
+        domain = PyDict_GetItem(domains, host)
         if (
-            PyDict_GetItem(domains, host) == NULL
+            domain == NULL
             or not PyUnicode_IS_ASCII(path)
             or "%" in <str>path
+            or PyUnicode_READ_CHAR(path, 0) != u"/"
+            or (PyUnicode_GET_LENGTH(path) > 1 and PyUnicode_READ_CHAR(path, 1) == u"/")
         ):
             return None
-        answers = PyDict_GetItem(self.url_map._fast_path.fixed, path)
-        if answers != NULL:
-            rule = PyDict_GetItem(<object>answers, method)
-            if rule == NULL:
-                rule = PyDict_GetItem(<object>answers, None)
-            if rule != NULL:
-                defaults = (<object>rule).defaults
-                return <object>rule, PyDict_Copy(defaults) if defaults else {}
-        return self.find(method, path)
+        tables = self.url_map._fast_path
+        match = lookup(tables, method, path)
+        if match is None and tables.start is not None:
+            match = self.url_map.search(<object>domain, (<str>method).upper(), path)
+        return match
 
     cdef bint only_the_view(self) except -1:
         """Whether no hook, teardown function or receiver of a signal can take part now."""
@@ -199,12 +219,16 @@ cdef class Lane:
             self.adopt(plan)
         if (
             not self.quick
-            or type(match) is not tuple
-            or method == "OPTIONS"
+            or match is None
             or PyDict_GetItem(state, "_got_first_request") != <PyObject*>YES
             or PyDict_GetItem(self.plan_state, "awaits") != <PyObject*>NO
             or not self.only_the_view()
         ):
+            return handle_twin(self.app, exchange)
+        if type(match) is not tuple:
+            answer = self.answer_without_rule(exchange, method, match)
+            return handle_twin(self.app, exchange) if answer is None else answer
+        if method == "OPTIONS":
             return handle_twin(self.app, exchange)
         rule = <object>PyTuple_GET_ITEM(match, 0)
         values = <object>PyTuple_GET_ITEM(match, 1)
@@ -256,6 +280,51 @@ cdef class Lane:
         PyContextVar_Reset(active, token)
         return answer
 
+    cdef object answer_without_rule(self, object exchange, object method, object search):
+        """As `answer` of app/no_route.py for a 404, if `only_the_view` could take part; else None.
+        """
+        cdef PyObject* handlers = PyDict_GetItem(self.state, "error_handler_spec")
+        if (
+            self.own_errors
+            or type(search) is not Search
+            or not has(search, RULE, None)
+            or not has(search, OTHER_PATH, None)
+            or not has(search, MISMATCH, NO)
+            or get(search, ALLOWED)
+            or handlers == NULL
+            or not isinstance(<object>handlers, dict)
+            or PyDict_GetItem(self.config, "TRAP_HTTP_EXCEPTIONS") != <PyObject*>NO
+            or (
+                PyDict_GetItem(self.config, "SECRET_KEY") != <PyObject*>None
+                and self.may_have_session(exchange)
+            )
+        ):
+            return None
+        handlers = PyDict_GetItem(<object>handlers, None)
+        if handlers != NULL and (
+            not isinstance(<object>handlers, dict)
+            or may_be_true(<object>handlers, 404)
+            or may_be_true(<object>handlers, None)
+        ):
+            return None
+        made = missing_of(self.plan)
+        if made is None:
+            return None
+        status, fields, body, _ = <tuple>made
+        return status, PyList_GetSlice(fields, 0, PyList_GET_SIZE(fields)), (
+            b"" if method == "HEAD" else body
+        ), None
+
+    cdef bint may_have_session(self, object exchange) except -1:
+        """Whether the request may have a session cookie."""
+        cdef PyObject* name = PyDict_GetItem(self.config, "SESSION_COOKIE_NAME")
+        if name == NULL:
+            return True
+        mark = self.cookie_mark
+        if mark is None or <PyObject*>PyTuple_GET_ITEM(mark, 0) != name:
+            self.cookie_mark = mark = (<object>name, f"{<object>name}=".encode())
+        return <object>PyTuple_GET_ITEM(mark, 1) in exchange.head.block
+
     cdef object answer_of(self, object ctx, object value):
         """As `answer_of` of the twin, for text, bytes and JSON that no code sees; else None."""
         config = self.config
@@ -271,7 +340,11 @@ cdef class Lane:
         ):
             return None
         try:
-            if secret != <PyObject*>None and session_to_refresh(self.app, ctx):
+            if (
+                secret != <PyObject*>None
+                and self.may_have_session(get(ctx, EXCHANGE))
+                and session_to_refresh(self.app, ctx)
+            ):
                 return None
             if type(value) is str:
                 body = PyUnicode_AsUTF8String(value)

@@ -42,7 +42,7 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from carboy._speedups.asgi cimport Steps
 from carboy._speedups.asgi_call cimport Maker
-from carboy._speedups.cycle cimport Lane
+from carboy._speedups.cycle cimport Lane, key_of
 from carboy._speedups.response cimport ordinary
 from carboy._speedups.slots cimport fresh, get, has, put, slot_offset
 from carboy._speedups.wsgi cimport Call
@@ -437,7 +437,7 @@ cdef class Turn(Maker):
                 )
                 if match is not None:
                     put(exchange, MATCH, match)
-                    key = match[0]._key
+                    key = key_of(match)
             elif self.shapes is not None:  # PathShapes.prepare, for a path that it knows
                 found = PyDict_GetItem(
                     self.shapes, <str>get(head, METHOD) + <str>get(head, PATH)

@@ -12,7 +12,10 @@ from typing import Any
 from carboy.app import cycle, signals
 from carboy.app.active import ContextSlots, _cv
 from carboy.app.context import RequestContext, release
+from carboy.app.no_route import missing_of
+from carboy.app.plan import NO_RULE
 from carboy.app.sessions import session_to_refresh
+from carboy.routing.trie import Search
 from carboy.speedups import MODULES, speedups
 
 compiled: ModuleType | None = None
@@ -48,9 +51,12 @@ def _choose(module: ModuleType | None) -> None:
             {
                 "HTML": cycle.HTML,
                 "LENGTHS": cycle.LENGTHS,
+                "NO_RULE": NO_RULE,
                 "RequestContext": RequestContext,
+                "Search": Search,
                 "active": _cv,
                 "handle": cycle.handle,
+                "missing_of": missing_of,
                 "prepare": cycle.prepare,
                 "raising": _raising,
                 "release": release,

@@ -35,12 +35,23 @@ def answer(
         or (plan.config["SECRET_KEY"] is not None and _may_have_session(plan, origin))
     ):
         return None
+    kind = MethodNotAllowed if search.allowed else NotFound
+    own = app.error_handler_spec.get(None, NO_TABLE)
+    if own and (own.get(kind.code) or own.get(None)):
+        return None
+    if kind is NotFound and (made := missing_of(plan)) is not None:
+        status, fields, body, _ = made
+        return status, list(fields), b"" if method == "HEAD" else body, None
     error: MethodNotAllowed | NotFound
     error = MethodNotAllowed(valid_methods=list(search.allowed)) if search.allowed else NotFound()
-    own = app.error_handler_spec.get(None, NO_TABLE)
-    if own and (own.get(error.code) or own.get(None)):
-        return None
     return page_of(plan, method, error) if is_own_page(error) else None
+
+
+def missing_of(plan: Plan) -> WholeAnswer | None:
+    """The answer of 404 to a GET, whose fields are to be copied; None if it may change."""
+    if plan.missing is None and plan.fixed_missing and is_own_page(error := NotFound()):
+        plan.missing = page_of(plan, "GET", error)
+    return plan.missing
 
 
 def _is_observed(app: Application, plan: Plan) -> bool:

@@ -26,7 +26,7 @@ from carboy.app.json.provider import DefaultJSONProvider
 from carboy.app.sessions import SecureCookieSession, SecureCookieSessionInterface
 from carboy.app.time_limits import declare_configured
 from carboy.app.wrappers import Request, Response, _split_blueprint_path
-from carboy.http.exceptions import HTTPException
+from carboy.http.exceptions import HTTPException, NotFound
 from carboy.http.request.request import Request as RequestBase
 from carboy.http.response.response import Response as ResponseBase
 from carboy.routing import Map, MapAdapter
@@ -115,7 +115,7 @@ _response_of = attrgetter(
     "set_data",
 )
 _error_of = attrgetter(
-    "__call__", "get_body", "get_description", "get_headers", "get_response", "name"
+    "__call__", "__init__", "get_body", "get_description", "get_headers", "get_response", "name"
 )
 _session_of = attrgetter(*SESSION_KEPT, "session_class")
 _json_of = attrgetter("dumps", "response")
@@ -159,6 +159,7 @@ def _facts(app: Application) -> tuple[Any, ...]:
         (session, bool(_instance_dict(session))),
         (json, _instance_dict(json).get("dumps"), _instance_dict(json).get("response")),
         (_map_of(type(url_map)), url_map.host_matching, url_map.default_subdomain),
+        (NotFound.code, NotFound.description, len(NotFound.__dict__)),
     )
 
 
@@ -286,6 +287,10 @@ class Plan(Steps):
         plain_types = {str, bytes} if own_json else {str, bytes, dict, list}
         self.plain_types = frozenset(plain_types if plain else ())
         self.error_pages = plain and errors
+        # Whether the page of 404 is always the same (see no_route.missing_of).
+        stock_page = _error_of(NotFound) == _error_of(HTTPException) and NotFound.code == 404
+        self.fixed_missing = self.error_pages and stock_page
+        self.missing: tuple[str, list[tuple[str, str]], bytes, None] | None = None
 
     def _examine_cycle(self) -> None:
         """Which parts of the application can take part in a request at all."""

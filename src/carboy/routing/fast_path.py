@@ -3,6 +3,8 @@
 fixed path            one dictionary
 variable at the end   a dictionary of fixed prefixes, then one step in the trie
 other paths           a walk through the trie without backtracking
+
+`leads_nowhere` knows paths that no rule matches. _speedups/routes.pyx has the twin of this file.
 """
 
 from __future__ import annotations
@@ -21,13 +23,15 @@ class FastPath:
     """The tables for all rules below `start`, the node before the first segment.
 
     `fixed` has the rules of each path without variables, `prefixes` the node at the end of each
-    fixed prefix that a variable can follow. Without `start` the tables are empty.
+    fixed prefix that a variable can follow. Without `start` the tables are empty. `alone`: no
+    pattern of a domain takes part in a search below `start`.
     """
 
-    __slots__ = ("fixed", "prefixes", "start")
+    __slots__ = ("alone", "fixed", "prefixes", "start")
 
-    def __init__(self, start: Node | None = None) -> None:
+    def __init__(self, start: Node | None = None, alone: bool = False) -> None:
         self.start = start
+        self.alone = alone
         self.fixed: dict[str, Answers] = {}
         self.prefixes: dict[str, Node] = {}
         if start is not None:
@@ -115,6 +119,24 @@ def walk(node: Node, path: str, method: str) -> Match | None:
         if edge.final:
             break
     return finish(node, method, raw)
+
+
+def leads_nowhere(tables: FastPath, path: str) -> bool:
+    """Whether the fixed segments of a path in the default domain show that no rule matches it.
+
+    False where only a search can tell: variables, a slash at the end, or doubled slashes.
+    """
+    node = tables.start
+    if node is None or not tables.alone:
+        return False
+    for segment in path.split("/")[1:]:
+        if node.edges or not segment:
+            return False
+        child = node.child(segment)
+        if child is None:
+            return True
+        node = child
+    return False
 
 
 def finish(node: Node, method: str, raw: tuple[str, ...]) -> Match | None:

@@ -13,9 +13,9 @@ from carboy.http.wsgi import _get_environ, environ_text
 from carboy.routing.adapter import MapAdapter
 from carboy.routing.converters import DEFAULT_CONVERTERS, BaseConverter
 from carboy.routing.fast_build import FastBuild, fast_builder
-from carboy.routing.fast_path import FastPath, step, walk
+from carboy.routing.fast_path import FastPath, leads_nowhere, step, walk
 from carboy.routing.rule import Rule, RuleFactory
-from carboy.routing.trie import Search, StateMachineMatcher
+from carboy.routing.trie import NOTHING, Search, StateMachineMatcher
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -113,8 +113,13 @@ class Map:
 
     def _build_fast_path(self) -> None:
         """Make the tables of `lookup`, which sees them once they are complete."""
-        domain = self._matcher.root.fixed.get(self.default_subdomain)
-        self._fast_path = FastPath(domain.fixed.get("") if domain is not None else None)
+        root = self._matcher.root
+        domain = root.fixed.get(self.default_subdomain)
+        if domain is None:
+            self._fast_path = FastPath()
+        else:
+            alone = not root.edges and not domain.edges
+            self._fast_path = FastPath(domain.fixed.get(""), alone)
 
     def lookup(self, method: str, path: str) -> tuple[Rule, dict[str, Any]] | None:
         """The rule and values of a simple match in the default subdomain, without an adapter.
@@ -145,6 +150,8 @@ class Map:
         """
         if self._pending:
             self.update()
+        if domain == self.default_subdomain and leads_nowhere(self._fast_path, path):
+            return NOTHING
         return self._matcher.search(domain, path, method, False)
 
     def iter_rules(self, endpoint: Any | None = None) -> Iterator[Rule]:

@@ -184,6 +184,10 @@ class Search:
         return True
 
 
+# The result for a path that no rule matches, with no rule of another method. Nothing changes it.
+NOTHING = Search("", False)
+
+
 class StateMachineMatcher:
     """All rules of a map, ready to be matched."""
 

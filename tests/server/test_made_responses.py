@@ -138,6 +138,23 @@ def test_the_batch_and_other_connections_are_served_while_leaders_wait(turns: Tu
         assert [clients[number].reply().body for number in (1, 3)] == [b"hello"] * 2
 
 
+def test_the_next_leader_runs_the_rest_with_the_steps_of_the_turn(turns: Turns) -> None:
+    with turns.served({"/quick": 0.0, "/slow": 0.0}) as live, ExitStack() as stack:
+        clients = [stack.enter_context(live.client()) for _ in range(4)]
+        step, dispatched = live.engine._dispatch, list[str]()
+
+        def dispatch(lead: Any, exchange: Any, data: bytes | None) -> None:
+            dispatched.append(exchange.key)
+            step(lead, exchange, data)
+
+        live.engine._dispatch = dispatch
+        turns.send(live, clients, [QUICK, SLOW, QUICK, QUICK])
+        assert [clients[number].reply().body for number in (0, 2, 3)] == [b"hello"] * 3
+        assert dispatched == ["/quick", "/slow", "/quick", "/quick"]
+        turns.go.set()
+        assert clients[1].reply().body == b"hello"
+
+
 def test_a_stand_in_sends_what_was_made_before_a_handler_blocks_the_loop(turns: Turns) -> None:
     @only_http
     async def app(scope: Any, receive: Any, send: Any) -> None:

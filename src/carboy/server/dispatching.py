@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from collections.abc import Callable
 from io import BytesIO
 from typing import NoReturn
 
@@ -81,11 +82,11 @@ class Dispatcher:
         """No request is ever placed elsewhere."""
         self._budget = math.inf
 
-    def go_on(self, lead: Lead) -> None:
-        """Send and run what a leader has left that was deposed."""
+    def go_on(self, lead: Lead, dispatch: Callable[..., None]) -> None:
+        """Send and run what a deposed leader has left; `dispatch`: the method below or its twin."""
         self.send_left()
         while self.ready:
-            self.dispatch(lead, *self.ready.popleft())
+            dispatch(lead, *self.ready.popleft())
 
     def send_left(self) -> None:
         """Send the responses that were made."""

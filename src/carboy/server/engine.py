@@ -269,7 +269,7 @@ class Engine:
         if self._twin is not turn.compiled:
             self._twin, self._read_ordinary, self._dispatch, self._read_next = turn.steps_of(self)
         if ready or self._made:
-            self.dispatcher.go_on(lead)
+            self.dispatcher.go_on(lead, self._dispatch)
         events = self.poller.wait(0.0 if lead.one_turn else self.patience())
         now = clock()
         if now >= self._next_tick:

@@ -245,6 +245,8 @@ COMPILED_MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.protocol.machine",
         "carboy.protocol.states",
         "carboy.server.connection",
+        "carboy.server.crew",
+        "carboy.server.default_fields",
         "carboy.server.dispatching",
         "carboy.server.exchange",
         "carboy.server.in_flight",

@@ -159,6 +159,10 @@ def shown(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     ]
     assert environ["carboy.exchange"].environ() is environ
     assert environ["werkzeug.socket"].fileno() >= 0
+    facts.append(str(environ["carboy.exchange"].key))
+    for key in list(environ)[::2]:  # the next request gets another environ
+        del environ[key]
+    environ["PATH_INFO"] = environ["of_another_request"] = "x"
     return ["\n".join(facts).encode("latin-1")]
 
 
@@ -182,12 +186,38 @@ def test_an_environ_is_that_of_the_python_twin() -> None:
                 for fields in lines:
                     for start in starts_of:
                         live.engine.dispatch_times.averages[start.split(b"?")[0].decode()] = 0.0
-                        client.send(
-                            start + b" HTTP/1.%d\r\nConnection: keep-alive\r\n" % minor + fields
-                        )
-                        bodies.append(client.reply().body)
+                        for _ in range(3):  # the same request, without and with what is kept of it
+                            client.send(
+                                start + b" HTTP/1.%d\r\nConnection: keep-alive\r\n" % minor + fields
+                            )
+                            bodies.append(client.reply().body)
         found.append(bodies)
     assert found[0] == found[1]
+
+
+def test_repeated_requests_are_the_same_after_the_functions_have_changed() -> None:
+    if speedups.reason:
+        pytest.skip(speedups.reason)
+    with twin_of(shown, held=False) as live, live.client() as client:
+
+        def body() -> bytes:
+            client.send(GET)
+            return client.reply().body
+
+        first = body()
+        assert [body() for _ in range(3)] == [first] * 3
+        (connection,) = live.engine.connections.values()
+        for again in (True, False):
+            speedups.hold("a test")
+            try:
+                if again:
+                    connection.template = None  # as after a response through a channel
+                assert [body(), body()] == [first] * 2
+            finally:
+                speedups.release("a test")
+            assert [body() for _ in range(3)] == [first] * 3
+        connection.template = None
+        assert [body() for _ in range(3)] == [first] * 3
 
 
 HEAD = GET.replace(b"GET", b"HEAD")

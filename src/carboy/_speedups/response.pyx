@@ -7,7 +7,7 @@ twin, which says what is wrong. Nothing is changed here after the import, so thr
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.dict cimport PyDict_GetItem
+from cpython.dict cimport PyDict_GetItemWithError
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
@@ -113,7 +113,7 @@ cdef bytes ordinary(object status, list headers, bytes body, bytes extra, Py_ssi
     cdef Text* text
     if type(status) is not str or count > MOST:
         return None
-    known = PyDict_GetItem(statuses, status)
+    known = PyDict_GetItemWithError(statuses, status)
     if known == NULL:
         return None
     line = <object>known

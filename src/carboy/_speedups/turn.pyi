@@ -1,5 +1,6 @@
 """Types of turn.pyx."""
 
+from carboy.net.poller import Ready
 from carboy.server.connection import Connection
 from carboy.server.crew import Lead
 from carboy.server.dispatching import Dispatcher
@@ -12,6 +13,7 @@ class Turn:
         self, slot: list[ServerExchange], look_again: bytearray, interval: float, idle_looks: int
     ) -> int: ...
     def read(self, connection: Connection) -> bytes | None: ...
+    def read_idle(self, lead: Lead, events: Ready) -> Ready: ...
     def read_next(self, lead: Lead, connection: Connection) -> None: ...
     def dispatch(
         self, lead: Lead, exchange: ServerExchange, data: bytes | None = None, slow: bool = False

@@ -3,6 +3,7 @@
 """The leader's turn for ordinary requests, from `recv` to `send`.
 
     Turn.read          Engine._read                            (server/engine.py)
+    Turn.read_idle     the reading of Engine._turn             (the same)
     Turn.read_next     Engine._read_deferred                   (the same)
     Turn.dispatch      Dispatcher.dispatch                     (server/dispatching.py)
     Turn.holds_back    Pipelining.hold_back                    (server/pipelining.py)
@@ -29,9 +30,9 @@ interpreter does for their methods.
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
-from cpython.dict cimport PyDict_GetItem
+from cpython.dict cimport PyDict_GetItemWithError
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
-from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.list cimport PyList_Append, PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject
 from cpython.sequence cimport PySequence_DelSlice
@@ -45,7 +46,7 @@ from carboy._speedups.asgi_call cimport Maker
 from carboy._speedups.cycle cimport Lane, key_of
 from carboy._speedups.response cimport ordinary
 from carboy._speedups.slots cimport fresh, get, has, put, slot_offset
-from carboy._speedups.wsgi cimport Call
+from carboy._speedups.wsgi cimport Call, Repeated
 
 import socket as sockets
 from io import BytesIO
@@ -53,19 +54,24 @@ from io import BytesIO
 from carboy.gateway import wsgi
 from carboy.gateway.direct import DirectGateway
 from carboy.gateway.path_shapes import PathShapes
-from carboy.gateway.wsgi import WsgiGateway
-from carboy.protocol import readers
+from carboy.gateway.wsgi import WsgiGateway, WsgiSlots
+from carboy.protocol import readers as reading
 from carboy.protocol.buffer import ReceiveBuffer
 from carboy.protocol.events import RequestHead
 from carboy.protocol.machine import Machine
 from carboy.protocol.states import Reading, Writing
 from carboy.server.connection import Connection, Phase
-from carboy.server.dispatching import MOST_MADE
+from carboy.server.crew import CrewSlots, Lead
+from carboy.server.default_fields import DefaultFields
+from carboy.server.dispatching import MOST_MADE, DispatcherSlots
 from carboy.server.exchange import ExchangeSlots, ServerExchange
 from carboy.server.in_flight import TEXT
-from carboy.server.responder import LARGE
+from carboy.server.responder import LARGE, ResponderSlots
 
 cdef extern from "Python.h":
+    int PyUnicode_KIND(object text)
+    unsigned char* PyUnicode_1BYTE_DATA(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
     object PyContext_New()
     int PyContext_Enter(object context) except -1
     int PyContext_Exit(object context) except -1
@@ -102,6 +108,8 @@ cdef extern from "sys/socket.h":
 
 # --- slots
 
+cdef Py_ssize_t REPEATED = slot_offset(Connection.__dict__["repeated"])
+cdef Py_ssize_t APP = slot_offset(WsgiSlots.__dict__["app"])
 cdef Py_ssize_t SOCK = slot_offset(Connection.__dict__["sock"])
 cdef Py_ssize_t MACHINE = slot_offset(Connection.__dict__["machine"])
 cdef Py_ssize_t PHASE = slot_offset(Connection.__dict__["phase"])
@@ -138,8 +146,15 @@ cdef Py_ssize_t KEEP_ALIVE = slot_offset(RequestHead.keep_alive)
 cdef Py_ssize_t METHOD = slot_offset(RequestHead.method)
 cdef Py_ssize_t MINOR = slot_offset(RequestHead.minor)
 cdef Py_ssize_t PATH = slot_offset(RequestHead.path)
+cdef Py_ssize_t TARGET = slot_offset(RequestHead.target)
 cdef Py_ssize_t TAIL = slot_offset(RequestHead.tail)
 cdef Py_ssize_t RESPONDER = slot_offset(ExchangeSlots.__dict__["responder"])
+cdef Py_ssize_t ASLEEP = slot_offset(CrewSlots.__dict__["asleep"])
+cdef Py_ssize_t COUNT = slot_offset(ResponderSlots.__dict__["count"])
+cdef Py_ssize_t PLAIN = slot_offset(ResponderSlots.__dict__["plain"])
+cdef Py_ssize_t HANDLE = slot_offset(DispatcherSlots.__dict__["handle"])
+cdef Py_ssize_t LINES = slot_offset(DefaultFields.__dict__["lines"])
+cdef Py_ssize_t SLOT = slot_offset(Lead.__dict__["slot"])
 
 
 # --- members by plain names, as in the twins
@@ -159,6 +174,7 @@ cdef Py_ssize_t large = LARGE
 cdef Py_ssize_t most_made = MOST_MADE
 cdef Py_ssize_t text_size = TEXT  # bytes of a request that are shown
 cdef object answer_of = wsgi.answer_of
+cdef dict readers = reading.__dict__  # whose functions change
 
 
 cdef inline double clock() noexcept:
@@ -226,6 +242,13 @@ cdef Py_ssize_t send(object sock, bytes data) except -1:
 
 # --- the answer
 
+cdef inline bint is_head(object method) noexcept:
+    return (
+        PyUnicode_GET_LENGTH(method) == 4
+        and memcmp(PyUnicode_1BYTE_DATA(method), b"HEAD", 4) == 0
+    )
+
+
 cdef bytes whole_response(
     object machine, object status, object headers, bytes body, bytes extra
 ):
@@ -240,7 +263,7 @@ cdef bytes whole_response(
         or type(headers) is not list
         or not isinstance(head, RequestHead)
         or not get(head, MINOR)
-        or get(head, METHOD) == "HEAD"
+        or is_head(get(head, METHOD))
     ):
         return None
     whole = ordinary(status, <list>headers, body, extra, PyBytes_GET_SIZE(body))
@@ -282,6 +305,62 @@ cdef enum:
     NONE = 0  # where the body is, if there is none
 
 
+cdef class Given:
+    """Instead of the function that reads: what was read, or the error."""
+
+    cdef object data, error
+
+    def __call__(self, connection):
+        if self.error is not None:
+            raise self.error
+        return self.data
+
+
+cdef inline object reader(str name):
+    return <object>PyDict_GetItemWithError(readers, name)
+
+
+cdef bint is_of(object head, const char* p, Py_ssize_t size) noexcept:
+    """Whether a head without a body, which has a tail, was read from just these bytes."""
+    cdef object method = get(head, METHOD), target = get(head, TARGET), tail = get(head, TAIL)
+    cdef Py_ssize_t first = PyUnicode_GET_LENGTH(method), second = PyUnicode_GET_LENGTH(target)
+    cdef Py_ssize_t third = PyBytes_GET_SIZE(tail)
+    return (
+        type(head) is RequestHead
+        and size == first + 1 + second + third
+        and has(head, LENGTH, None)
+        and PyUnicode_KIND(method) == 1
+        and PyUnicode_KIND(target) == 1
+        and memcmp(p, PyUnicode_1BYTE_DATA(method), first) == 0
+        and p[first] == 32
+        and memcmp(p + first + 1, PyUnicode_1BYTE_DATA(target), second) == 0
+        and memcmp(p + first + 1 + second, PyBytes_AS_STRING(tail), third) == 0
+    )
+
+
+cdef Repeated again(object connection, object head):
+    """What is known of this request, which has come on this connection immediately before."""
+    cdef Repeated kept = get(connection, REPEATED)
+    if kept is None or kept.head is not head:
+        kept = Repeated.__new__(Repeated)
+        kept.head = head
+        put(connection, REPEATED, kept)
+    return kept
+
+
+cdef extern from *:
+    """
+    /* list.pop(), without giving the memory of an empty list back for the next append. */
+    static inline void empty(PyObject *list) {
+        Py_ssize_t last = Py_SIZE(list) - 1;
+        PyObject *item = ((PyListObject *)list)->ob_item[last];
+        Py_SET_SIZE((PyVarObject *)list, last);
+        Py_DECREF(item);
+    }
+    """
+    void empty(list of) noexcept
+
+
 cdef inline object get_key(object exchange):
     return get(exchange, KEY) if type(exchange) is ServerExchange else exchange.key
 
@@ -291,7 +370,9 @@ cdef class Turn(Maker):
 
     cdef object dispatcher, responder, prepare, closing, finish, crew, scheduler
     cdef object read_deferred, defer
-    cdef object hold_back, ready, made, append_ready, append_made, take_made, memory
+    cdef object hold_back, ready, made, append_ready, append_made, take_ready, take_made, memory
+    cdef object read_twin
+    cdef dict connections
     cdef object handle  # of the gateway, with the next two
     cdef object gateway  # a WsgiGateway, if this is just its function
     cdef Lane lane  # of a DirectGateway, if this is just its function
@@ -301,7 +382,6 @@ cdef class Turn(Maker):
     cdef object body_reader
     cdef bint underscores
     cdef object extra
-    cdef dict sending  # the attributes of the responder, which change
     cdef long long dispatched  # exchanges, which `watch` compares
     cdef dict averages
     cdef double budget, worth
@@ -315,11 +395,20 @@ cdef class Turn(Maker):
             raise MemoryError
 
     def __init__(self, engine, dispatcher, size):
+        responder, extra = dispatcher._responder, dispatcher._responder.extra
+        if not (
+            isinstance(dispatcher, DispatcherSlots)
+            and isinstance(responder, ResponderSlots)
+            and isinstance(extra, DefaultFields)
+            and isinstance(dispatcher._crew, CrewSlots)
+        ):
+            raise TypeError("An engine is expected.")
         self.dispatcher = dispatcher
-        self.responder = dispatcher._responder
-        self.sending = self.responder.__dict__
-        self.extra = self.responder.extra
+        self.responder = responder
+        self.extra = extra
         self.prepare = engine._prepare
+        self.read_twin = engine._read
+        self.connections = engine.connections
         self.closing = engine._closing
         self.finish = dispatcher._finish
         self.hold_back = dispatcher.hold_back
@@ -331,6 +420,7 @@ cdef class Turn(Maker):
         self.made = dispatcher.made
         self.append_ready = self.ready.append
         self.append_made = self.made.append
+        self.take_ready = self.ready.popleft
         self.take_made = self.made.popleft
         self.handle = self.gateway = self.lane = self.direct = None
         gateway = getattr(self.prepare, "__self__", None)
@@ -356,6 +446,41 @@ cdef class Turn(Maker):
         None if that was done; else the bytes that have come. Raises OSError. Nothing has changed
         then. A request with a body has been prepared at most, which the twin does again.
         """
+        return self.take(connection)
+
+    def read_idle(self, lead, list events not None):
+        """Read from the idle connections of `events` as the engine does; returns the others."""
+        cdef Py_ssize_t i
+        cdef list others = []
+        cdef Given given
+        for i in range(PyList_GET_SIZE(events)):
+            event = <object>PyList_GET_ITEM(events, i)
+            found = PyDict_GetItemWithError(
+                self.connections, <object>PyTuple_GET_ITEM(event, 0)
+            )
+            if (
+                found == NULL
+                or type(<object>found) is not Connection
+                or not has(<object>found, PHASE, IDLE)
+            ):
+                others.append(event)
+                continue
+            connection = <object>found
+            given = None
+            try:
+                data = self.take(connection)
+                if data is not None:
+                    given = Given.__new__(Given)
+                    given.data = data
+            except OSError as error:
+                given = Given.__new__(Given)
+                given.error = error
+            if given is not None:
+                self.read_twin(lead, connection, False, given)
+        return others
+
+    cdef object take(self, object connection):
+        """As `read`."""
         cdef Py_ssize_t body
         if type(connection) is not Connection:  # before its slots are read
             return connection.sock.recv(self.size)
@@ -404,8 +529,8 @@ cdef class Turn(Maker):
                         put(connection, PHASE, IDLE)
                         self.begin(connection, machine, head, part, NONE)
                         while self.ready:
-                            exchange, part = self.ready.popleft()
-                            self.dispatch(lead, exchange, part)
+                            exchange, part = self.take_ready()
+                            self.run(lead, exchange, part)
                         return None
         self.read_deferred(lead, connection)
 
@@ -414,6 +539,9 @@ cdef class Turn(Maker):
     ):
         """Put the request of this head into `ready`, and return None; else `data`."""
         cdef PyObject* found
+        cdef Repeated kept = None
+        if has(machine, HEAD, head):
+            kept = again(connection, head)
         exchange = fresh(ServerExchange)
         context = PyContext_New()
         put(exchange, EXCHANGE_HEAD, head)
@@ -428,7 +556,7 @@ cdef class Turn(Maker):
         if body == NONE:
             accept(machine, head)
         try:
-            self.look(self.dispatcher.handle)
+            self.look(get(self.dispatcher, HANDLE))
             key = None
             if self.lane is not None and self.direct is not None:
                 # In no context, since it runs no other code.
@@ -438,8 +566,10 @@ cdef class Turn(Maker):
                 if match is not None:
                     put(exchange, MATCH, match)
                     key = key_of(match)
+            elif kept is not None and kept.key is not None:
+                key = kept.key
             elif self.shapes is not None:  # PathShapes.prepare, for a path that it knows
-                found = PyDict_GetItem(
+                found = PyDict_GetItemWithError(
                     self.shapes, <str>get(head, METHOD) + <str>get(head, PATH)
                 )
                 if found != NULL:
@@ -451,6 +581,8 @@ cdef class Turn(Maker):
                 finally:
                     PyContext_Exit(context)
             put(exchange, KEY, key)
+            if kept is not None and self.shapes is not None:  # it depends on the head only
+                kept.key = key
             if body != NONE:
                 if not self.may_have(exchange, machine, PyBytes_GET_SIZE(data) - body):
                     return data
@@ -479,6 +611,8 @@ cdef class Turn(Maker):
         body[0] = NONE
         last = get(machine, HEAD)
         if isinstance(last, RequestHead) and get(last, TAIL):
+            if size <= quick and is_of(last, p, size):
+                return last
             tail = <bytes>get(last, TAIL)
             end = size - <long long>(get(last, LENGTH) or 0)
             start = end - PyBytes_GET_SIZE(tail)
@@ -487,7 +621,7 @@ cdef class Turn(Maker):
                 and end <= quick
                 and memcmp(p + start, PyBytes_AS_STRING(tail), end - start) == 0
             ):
-                head = readers.similar_head(data if end == size else data[:end], last)
+                head = reader("similar_head")(data if end == size else data[:end], last)
                 if head is not None:
                     body[0] = NONE if end == size else end
                     return head
@@ -495,9 +629,9 @@ cdef class Turn(Maker):
         if end < 4 or end > quick:
             return None
         if end == size:
-            head = readers.quick_head(data, get(machine, LIMITS))
+            head = reader("quick_head")(data, get(machine, LIMITS))
             return None if head is None or head.content_length else head
-        head = readers.quick_head(data[:end], get(machine, LIMITS))
+        head = reader("quick_head")(data[:end], get(machine, LIMITS))
         if head is None or head.content_length != size - end:
             return None
         body[0] = end
@@ -518,32 +652,41 @@ cdef class Turn(Maker):
         )
 
     def dispatch(self, lead, exchange, data=None, slow=False):
-        """As Dispatcher.dispatch."""
-        cdef double began, now
-        if data is None or slow or type(exchange) is not ServerExchange:
+        """As Dispatcher.dispatch, for this request and for those in `ready`."""
+        if slow:
             return self.dispatcher.dispatch(lead, exchange, data, slow)
-        cdef PyObject* known = PyDict_GetItem(self.averages, get(exchange, KEY))
+        self.run(lead, exchange, data)
+        while self.ready:
+            exchange, data = self.take_ready()
+            self.run(lead, exchange, data)
+
+    cdef object run(self, object lead, object exchange, object data):
+        """As Dispatcher.dispatch for a request that is not expected to be slow."""
+        cdef double began, now
+        if data is None or type(exchange) is not ServerExchange:
+            return self.dispatcher.dispatch(lead, exchange, data)
+        cdef PyObject* known = PyDict_GetItemWithError(self.averages, get(exchange, KEY))
         if known == NULL or <double>(<object>known) > self.budget:
             return self.dispatcher.dispatch(lead, exchange, data)
         cdef double average = <object>known
-        if average != 0.0 and exchange.connection.corked is not None:
-            exchange.connection.uncork()  # no response waits for a handler that may be slow
+        connection = get(exchange, CONNECTION)
+        if average != 0.0 and connection.corked is not None:
+            connection.uncork()  # no response waits for a handler that may be slow
         cdef Call call = None
         cdef bint first_step = False
         show(self.memory, data)
         began = clock()
         put(exchange, BEGAN, began)
-        cdef list slot = lead.slot
-        slot.append(exchange)
+        cdef list slot = get(lead, SLOT) if type(lead) is Lead else lead.slot
+        PyList_Append(slot, exchange)
         self.dispatched += 1
-        if self.crew.asleep:
+        if not has(self.crew, ASLEEP, False):
             self.crew.wake_watcher()
         context = get(exchange, CONTEXT)
-        connection = get(exchange, CONNECTION)
         head = get(exchange, EXCHANGE_HEAD)
         cdef bytes response_bytes = None
         answer = status = headers = body = close = None
-        handle = self.dispatcher.handle
+        handle = get(self.dispatcher, HANDLE)
         try:
             self.look(handle)
             if (
@@ -565,7 +708,7 @@ cdef class Turn(Maker):
                     if type(head) is RequestHead and get(head, TAIL):
                         call = Call.__new__(Call)
                         answer = call.run(
-                            self.gateway.app, exchange, head, connection, self.underscores
+                            get(self.gateway, APP), exchange, head, connection, self.underscores
                         )
                         body = call.whole(answer)
                         if body is None:
@@ -587,14 +730,17 @@ cdef class Turn(Maker):
                 close is None
                 and type(body) is bytes
                 and PyBytes_GET_SIZE(body) < large
-                and PyDict_GetItem(self.sending, "plain") == <PyObject*>YES
+                and has(self.responder, PLAIN, YES)
             ):
-                extra = self.extra.lines
-                machine = connection.machine
+                extra = get(self.extra, LINES)
+                if type(connection) is Connection:
+                    machine = get(connection, MACHINE)
+                else:
+                    machine = connection.machine
                 response_bytes = whole_response(machine, status, headers, body, extra)
                 if response_bytes is None:
                     response_bytes = machine.whole_response(status, headers, body, extra)
-                count = <object>PyDict_GetItem(self.sending, "count")
+                count = get(self.responder, COUNT)
                 if count is not None:
                     count(exchange, status, PyBytes_GET_SIZE(body))
             else:
@@ -605,9 +751,9 @@ cdef class Turn(Maker):
             response_bytes = None
             context.run(self.responder.fail, exchange, error)
         now = clock()
-        if not slot:
+        if not PyList_GET_SIZE(slot):
             self.dispatcher.lost(exchange, response_bytes or b"", now - began)  # raises Deposed
-        slot.pop()
+        empty(slot)
         if average != 0.0 or now - began > self.worth:
             self.scheduler.ran_here(exchange, now - began)
         if response_bytes:
@@ -615,7 +761,7 @@ cdef class Turn(Maker):
         else:
             self.finish(exchange, now)
         if self.ready and len(self.made) < most_made:
-            known = PyDict_GetItem(self.averages, get_key(self.ready[0][0]))
+            known = PyDict_GetItemWithError(self.averages, get_key(self.ready[0][0]))
             if known != NULL and <double>(<object>known) == 0.0:
                 return None
         while self.made:

@@ -2,6 +2,11 @@
 """What other compiled modules call of wsgi.pyx."""
 
 
+cdef class Repeated:
+    cdef object head, key, template
+    cdef dict environ
+
+
 cdef class Call:
     cdef public object exchange, status, headers, writer, environ
     cdef public bint answering

@@ -7,7 +7,7 @@ Everything that is not ordinary is done by the functions of the twins, which tak
 kind.
 """
 
-from cpython.dict cimport PyDict_Copy, PyDict_GetItem, PyDict_SetItem
+from cpython.dict cimport PyDict_Copy, PyDict_GetItemWithError, PyDict_SetItem
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
@@ -27,6 +27,7 @@ from carboy.server.raw_socket import RawSocket
 cdef extern from "Python.h":
     object PyContextVar_Set(object variable, object value)
 
+cdef Py_ssize_t REPEATED = slot_offset(Connection.__dict__["repeated"])
 cdef Py_ssize_t TEMPLATE = slot_offset(Connection.__dict__["template"])
 cdef Py_ssize_t BODY = slot_offset(exchanges.ExchangeSlots.__dict__["body"])
 cdef Py_ssize_t ENVIRON = slot_offset(exchanges.ExchangeSlots.__dict__["cached_environ"])
@@ -35,6 +36,9 @@ cdef Py_ssize_t HEAD_TARGET = slot_offset(RequestHead.target)
 cdef Py_ssize_t HEAD_PATH = slot_offset(RequestHead.path)
 cdef Py_ssize_t HEAD_QUERY = slot_offset(RequestHead.query)
 cdef Py_ssize_t HEAD_TAIL = slot_offset(RequestHead.tail)
+cdef Py_ssize_t SOCKET_CLOSED = slot_offset(RawSocket.__dict__["_closed"])
+cdef Py_ssize_t SOCKET_EXCHANGE = slot_offset(RawSocket.__dict__["_exchange"])
+cdef Py_ssize_t SOCKET_REST = slot_offset(RawSocket.__dict__["_rest"])
 cdef object twin = wsgi.Call
 cdef object answer_of = wsgi.answer_of
 cdef object decode_path = wsgi.decode_path
@@ -53,6 +57,14 @@ cdef object EXCHANGE = keys["carboy.exchange"]
 cdef object SOCKET = keys["werkzeug.socket"]
 
 
+cdef class Repeated:
+    """What is known of a request that has come on its connection before, byte for byte.
+
+    `key` is its dispatch key, or None. `environ` has the variables of `template`, and those of the
+    request line.
+    """
+
+
 cdef object environ_of(object exchange, object head, object connection, bint underscores):
     """ServerExchange.environ for a request on a connection of just its class.
 
@@ -63,6 +75,13 @@ cdef object environ_of(object exchange, object head, object connection, bint und
     cdef object tail = get(head, HEAD_TAIL)
     cdef object first
     cdef dict environ
+    cdef Repeated kept = get(connection, REPEATED)
+    if kept is not None and kept.head is not head:
+        kept = None
+    if kept is not None and known is not None and kept.template is known:
+        environ = PyDict_Copy(kept.environ)
+        put(exchange, ENVIRON, environ)
+        return with_exchange(environ, exchange)
     if known is None or <object>PyTuple_GET_ITEM(known, 0) != tail:
         first = None if known is None else <object>PyTuple_GET_ITEM(known, 2)
         if first is None:
@@ -83,12 +102,22 @@ cdef object environ_of(object exchange, object head, object connection, bint und
     PyDict_SetItem(environ, RAW_URI, target)
     PyDict_SetItem(environ, PATH, decode_path(path) if "%" in <str>path else path)
     PyDict_SetItem(environ, QUERY, get(head, HEAD_QUERY))
+    if kept is not None:
+        kept.environ = PyDict_Copy(environ)
+        kept.template = known
+    return with_exchange(environ, exchange)
+
+
+cdef inline object with_exchange(dict environ, object exchange):
+    """The variables that belong to the exchange."""
     body = get(exchange, BODY)
     if body is not None:
         PyDict_SetItem(environ, INPUT, body)
     PyDict_SetItem(environ, EXCHANGE, exchange)
     sock = fresh(RawSocket)
-    sock._exchange = exchange
+    put(sock, SOCKET_EXCHANGE, exchange)
+    put(sock, SOCKET_REST, b"")
+    put(sock, SOCKET_CLOSED, False)
     PyDict_SetItem(environ, SOCKET, sock)
     return environ
 
@@ -105,7 +134,7 @@ cdef class Call:
             or type(headers) is not list
         ):
             return twin.start_response(self, status, headers, exc_info)
-        if PyDict_GetItem(self.environ, "werkzeug.request") != NULL:
+        if PyDict_GetItemWithError(self.environ, "werkzeug.request") != NULL:
             rule_of_environ(self.exchange, self.environ)
         self.status = status
         self.headers = headers

@@ -275,7 +275,13 @@ def checked(chunk: object) -> bytes:
     raise TypeError(f"Applications must write bytes, not {type(chunk).__name__}.")
 
 
-class WsgiGateway:
+class WsgiSlots:
+    """The attribute that compiled functions read for each request."""
+
+    __slots__ = ("app",)
+
+
+class WsgiGateway(WsgiSlots):
     """A WSGI application; its dispatch keys are the methods and shapes of paths seen."""
 
     def __init__(self, app: Application, loop: str = "auto", name: str = "The application") -> None:

@@ -426,7 +426,7 @@ class Channels:
         self._in_flight.end(exchange)  # there are few places
         exchange.rule = rule_of(exchange)  # while it can be found
         exchange.scope = None
-        exchange.cached_environ = connection.template = None
+        exchange.cached_environ = connection.template = connection.repeated = None
         exchange.head.found = None
 
     def _take(self, channel: Channel) -> None:

@@ -176,7 +176,7 @@ class Closing:
         connection.uncork()
         if connection.after_sent is not None:
             connection.all_sent()
-        connection.template = None  # it leads back to the connection
+        connection.template = connection.repeated = None  # it leads back to the connection
         self.watch(connection, 0)
         self._connections.pop(connection.fd, None)
         self._cells[CONNECTIONS] = len(self._connections)

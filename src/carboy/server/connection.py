@@ -96,6 +96,7 @@ class Connection:
         "phase",
         "proxied",
         "received",
+        "repeated",
         "scheme",
         "server",
         "since",
@@ -129,6 +130,7 @@ class Connection:
         # Received bytes wait for the next turn, and nothing more is received until they are used.
         self.deferred = False
         self.template: Template | None = None
+        self.repeated: Any = None  # of compiled functions, for a request that comes again
         # for the phase
         self.phase = HEAD
         self.since = now  # monotonic seconds: when the phase began

@@ -110,7 +110,13 @@ class Lead:
         self.lost = False  # another thread has it; set by the thread that had it
 
 
-class Crew:
+class CrewSlots:
+    """The attribute that compiled functions read for each request."""
+
+    __slots__ = ("asleep",)
+
+
+class Crew(CrewSlots):
     """The threads. server/scheduling.py decides what runs where and what waits.
 
     `lead` leads with the given Lead until deposed or stopped; `run` runs one exchange and gives

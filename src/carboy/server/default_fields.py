@@ -20,6 +20,11 @@ class DefaultFields:
     in seconds, 0 for none. `request_id` is the name of a field with the id of the request, if any.
     """
 
+    __slots__ = (
+        "_hsts", "_hsts_varies", "_id_name", "_secure", "_server", "lines", "over_tls", "plain",
+        "varies",
+    )  # fmt: skip
+
     def __init__(
         self, server: str, hsts: int = 0, secure: bool = False, request_id: str = ""
     ) -> None:

@@ -41,7 +41,13 @@ MORE_READ = Reading.HEAD  # where the machine is when it has bytes of the next r
 NEXT_REQUEST = Reading.IDLE  # where the machine is when it may read another request
 
 
-class Dispatcher:
+class DispatcherSlots:
+    """The attribute that compiled functions read for each request."""
+
+    __slots__ = ("handle",)
+
+
+class Dispatcher(DispatcherSlots):
     """Runs requests for an engine, or has them run."""
 
     def __init__(

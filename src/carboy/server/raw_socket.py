@@ -50,12 +50,13 @@ class RawSocket:
     It blocks, as that of Werkzeug's server does. The server closes it.
     """
 
-    # One is made for every environ and few are used, so these are attributes of the class.
-    _rest = b""
-    _closed = False
+    # One is made for every environ and few are used: a slot costs less than a dict of attributes.
+    __slots__ = ("__weakref__", "_closed", "_exchange", "_rest")
 
     def __init__(self, exchange: ServerExchange) -> None:
         self._exchange = exchange
+        self._rest = b""
+        self._closed = False
 
     @property
     def _sock(self) -> Any:

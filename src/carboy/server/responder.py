@@ -54,8 +54,16 @@ SENDING = (
 TEXT: Headers = [("Content-Type", "text/plain; charset=utf-8")]
 
 
-class Responder:
+class ResponderSlots:
+    """The attributes that compiled functions read for each request."""
+
+    __slots__ = ("count", "plain")
+
+
+class Responder(ResponderSlots):
     """Sends the responses of an engine."""
+
+    plain: bool
 
     def __init__(
         self, settings: Settings, access: Access | None, processes: bool, secure: bool = False
@@ -96,7 +104,7 @@ class Responder:
         )
         self.averages: Mapping[Hashable, float] = {}  # of DispatchTimes
         # What counts a complete response without a record, if the records are only counted.
-        self.count = getattr(access, "count", None)
+        self.count: Callable[..., object] | None = getattr(access, "count", None)
         # a complete response only has to be sent
         self.plain = (access is None or self.count is not None) and not self.extra.varies
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from carboy.speedups import MODULES, speedups
 
 if TYPE_CHECKING:
+    from carboy.net.poller import Ready
     from carboy.server.connection import Connection
+    from carboy.server.crew import Lead
     from carboy.server.engine import Engine
 
 # Receives from a connection; None: the request that came has been read.
@@ -23,20 +25,25 @@ Reader = Read | None
 compiled: ModuleType | None = None  # read once a turn
 
 
+class More(NamedTuple):
+    """Further functions that the engine calls."""
+
+    # Reads from idle connections; returns the events of all others. None: the engine does it.
+    read_idle: Callable[[Lead, Ready], Ready] | None
+    read_next: Callable[[Lead, Connection], None]  # runs one more request that was received
+
+
 def steps_of(
     engine: Engine,
-) -> tuple[ModuleType | None, Reader, Callable[..., None], Callable[..., None]]:
-    """The module that `compiled` is now, and what the engine calls to read and to dispatch.
-
-    The last function reads and runs one more request that was received already.
-    """
+) -> tuple[ModuleType | None, Reader, Callable[..., None], More]:
+    """The module that `compiled` is now, and what the engine calls to read and to dispatch."""
     module, dispatcher = compiled, engine.dispatcher
     if module is None:
         engine.crew.quick_watch = None
-        return None, None, dispatcher.dispatch, engine._read_deferred
-    steps: Any = module.Turn(engine, dispatcher, engine.settings.read_size)
-    engine.crew.quick_watch = steps.watch
-    return module, steps.read, steps.dispatch, steps.read_next
+        return None, None, dispatcher.dispatch, More(None, engine._read_deferred)
+    made: Any = module.Turn(engine, dispatcher, engine.settings.read_size)
+    engine.crew.quick_watch = made.watch
+    return module, made.read, made.dispatch, More(made.read_idle, made.read_next)
 
 
 def _choose(module: ModuleType | None) -> None:

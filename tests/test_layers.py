@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "grammar": (),
     "origins": (),
     "dates": ("carboy.late",),
-    "engine_url": (),
+    "engine_url": ("carboy.late",),
     "file_wrapper": (),
     "late": (),
     "lazy": (),
@@ -38,14 +38,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # It notes in the current request that it waits for a service.
     "time_limits": ("carboy.request_identity",),
     "unix_path": (),
-    "user_sockets": ("carboy.unix_path",),
+    "user_sockets": ("carboy.late", "carboy.unix_path"),
     "trace_context": (),
     "uuid7": (),
     "werkzeug_log": (),
     "relay": ("carboy.user_sockets",),
     # Cython files; a test below holds what they import.
     "_speedups": (),
-    "protocol": ("carboy.grammar", "carboy.origins", "carboy.speedups"),
+    "protocol": ("carboy.grammar", "carboy.late", "carboy.origins", "carboy.speedups"),
     "net": ("carboy.thread_frames", "carboy.unix_path"),
     # It orders the certificates of a server, reads their fields and knows nothing of requests.
     "acme": ("carboy.net",),
@@ -65,6 +65,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.protocol",
         "carboy.dates",
         "carboy.engine_url",
+        "carboy.late",
         "carboy.relay",
         "carboy.sizes",  # --max-memory is a size or "auto"
         "carboy.speedups",

@@ -64,20 +64,20 @@ assert b"".join(app(environ, lambda *args: None)) == b"Hello"
 SERVED = "import carboy.cli.run, carboy.server.serve"
 # Each takes longer to load than all of the modules that answer a request with text.
 UNUSED_BY_SERVERS = {
-    "_hashlib", "asyncio", "blinker", "concurrent", "cryptography", "email", "hashlib", "hmac",
-    "html", "http.client", "http.server", "itsdangerous", "jinja2", "multiprocessing", "sqlite3",
-    "ssl", "unittest", "urllib.request", "uvloop", "watchfiles", "websockets", "xml",
+    "_hashlib", "asyncio", "blinker", "bz2", "concurrent", "cryptography", "difflib", "email",
+    "hashlib", "hmac", "html", "http.client", "http.server", "itsdangerous", "jinja2", "lzma",
+    "markupsafe", "multiprocessing", "pickle", "shutil", "sqlite3", "ssl", "subprocess", "tempfile",
+    "tomllib", "tracemalloc", "unittest", "urllib.request", "uvloop", "watchfiles", "websockets",
+    "xml",
 }  # fmt: skip
 UNUSED_BY_APPLICATIONS = UNUSED_BY_SERVERS | {
     "carboy.http.fields.accept", "carboy.http.fields.cookies", "carboy.http.fields.etag",
-    "carboy.http.forms.parser", "click", "ctypes", "dataclasses", "decimal", "difflib", "inspect",
-    "logging", "random", "shutil", "socket", "subprocess", "tempfile", "tomllib", "traceback",
-    "uuid",
+    "carboy.http.forms.parser", "click", "ctypes", "dataclasses", "decimal", "inspect", "logging",
+    "random", "socket", "traceback", "uuid",
 }  # fmt: skip
 
 UNUSED_BY_IMPORTS = UNUSED_BY_APPLICATIONS | {
-    "base64", "importlib.util", "ipaddress", "markupsafe", "pathlib", "string", "urllib.parse",
-    "zlib",
+    "base64", "importlib.util", "ipaddress", "pathlib", "string", "urllib.parse", "zlib",
 }  # fmt: skip
 
 

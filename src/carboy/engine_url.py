@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import Enum
 from importlib.util import find_spec
 from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from carboy.late import difflib
 
 __all__ = [
     "LOCAL", "VARIABLE", "Address", "ChannelsUrl", "Kind", "check_channels", "missing", "parse",
@@ -149,7 +150,7 @@ def _split(url: str) -> tuple[str, dict[str, str]]:
     plain, mark, query = url.partition("?")
     pairs = parse_qsl(query, keep_blank_values=True)
     for key, _ in pairs:
-        near = get_close_matches(key, OPTIONS, n=1, cutoff=0.8)
+        near = difflib.get_close_matches(key, OPTIONS, n=1, cutoff=0.8)
         if near and key not in OPTIONS:
             raise ValueError(f"There is no option {key!r} of channels. Did you mean {near[0]!r}?")
     own = {key: value for key, value in pairs if key in OPTIONS}

@@ -1,64 +1,90 @@
 """Modules of the standard library and regular expressions, made when they are first used.
 
-An import of Flask and request needs neither these modules nor most regular expressions, and without
-them it takes a fifth less time. `from carboy.late import parse` gives what `from urllib import
-parse` gives, and `compiled_later` what `re.compile` gives.
-
-Each attribute is found one step later than in the module or the expression itself, so functions
-that run for every request do not use this module.
+`from carboy.late import parse` gives what `from urllib import parse` gives, and `compiled_later`
+what `re.compile` gives. Without them, importing Flask and request takes a fifth less time. Each
+use takes a moment longer, so functions that run for every request do not use them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, AnyStr, cast
+from typing import TYPE_CHECKING, Any, AnyStr, cast
 
 __all__ = [
     "base64",
     "compiled_later",
+    "difflib",
     "importlib_util",
     "markupsafe",
     "parse",
     "pathlib",
+    "shutil",
     "string",
+    "subprocess",
+    "sysconfig",
+    "tempfile",
+    "tomllib",
+    "tracemalloc",
     "zlib",
 ]
 
 
-class _Late:
-    """Stands for what `make` returns. Two threads may both make it."""
+class _LatePattern:
+    """Stands for `re.compile(text, flags)`. Two threads may both compile it."""
 
-    def __init__(self, make: Callable[..., object], *arguments: object) -> None:
-        self._made_by = make, arguments
+    def __init__(self, text: Any, flags: int) -> None:
+        self._arguments = text, flags
 
     def __getattr__(self, name: str) -> object:
-        make, arguments = self._made_by
-        value = getattr(make(*arguments), name)
+        value = getattr(re.compile(*self._arguments), name)
         setattr(self, name, value)  # Python finds it here from now on
         return value
 
 
+class _LateModule:
+    """Stands for a module. Its names are not kept: gevent and tests replace them."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(import_module(self._module), name)
+
+
 def compiled_later(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
     """The pattern of `re.compile(text, flags)`, compiled when it is first used."""
-    return cast("re.Pattern[AnyStr]", _Late(re.compile, text, flags))
+    return cast("re.Pattern[AnyStr]", _LatePattern(text, flags))
 
 
 if TYPE_CHECKING:
     import base64
+    import difflib
     import importlib.util as importlib_util
     import pathlib
+    import shutil
     import string
+    import subprocess
+    import sysconfig
+    import tempfile
+    import tomllib
+    import tracemalloc
     import zlib
     from urllib import parse
 
     import markupsafe
 else:
-    base64 = _Late(import_module, "base64")
-    importlib_util = _Late(import_module, "importlib.util")
-    markupsafe = _Late(import_module, "markupsafe")
-    parse = _Late(import_module, "urllib.parse")
-    pathlib = _Late(import_module, "pathlib")
-    string = _Late(import_module, "string")
-    zlib = _Late(import_module, "zlib")
+    base64 = _LateModule("base64")
+    difflib = _LateModule("difflib")
+    importlib_util = _LateModule("importlib.util")
+    markupsafe = _LateModule("markupsafe")
+    parse = _LateModule("urllib.parse")
+    pathlib = _LateModule("pathlib")
+    shutil = _LateModule("shutil")
+    string = _LateModule("string")
+    subprocess = _LateModule("subprocess")
+    sysconfig = _LateModule("sysconfig")
+    tempfile = _LateModule("tempfile")
+    tomllib = _LateModule("tomllib")
+    tracemalloc = _LateModule("tracemalloc")
+    zlib = _LateModule("zlib")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import click
 
+from carboy.late import tomllib
 from carboy.server.settings import suggestion
 
 PREFIX = "CARBOY_"

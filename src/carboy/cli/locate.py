@@ -16,13 +16,13 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from carboy.gateway.callables import ASGI, WHAT_TO_DO, WSGI, is_asgi, is_legacy, named
+from carboy.late import difflib
 
 NAMES = ("app", "application")  # Django's wsgi.py has the second
 FACTORIES = ("create_app", "make_app")
@@ -183,7 +183,7 @@ def _no_module(name: str, missing: str, folder: Path) -> str:
         {p.stem for p in folder.glob("*.py")}
         | {p.parent.name for p in folder.glob("*/__init__.py")}
     )
-    near = get_close_matches(missing, here, n=1)
+    near = difflib.get_close_matches(missing, here, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     if not near and here:
         hint = f" This folder has: {', '.join(here[:8])}."
@@ -358,7 +358,7 @@ def attribute(module: ModuleType, target: ast.expr, text: str) -> Any:
     try:
         return getattr(owner, name)
     except AttributeError:
-        near = get_close_matches(name, dir(owner), n=1)
+        near = difflib.get_close_matches(name, dir(owner), n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise NoApplication(
             Reason.NO_ATTRIBUTE, f"The module {module.__name__!r} has no attribute {name!r}.{hint}"

@@ -6,7 +6,6 @@ import os
 import platform
 import signal
 import sys
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from carboy.cli.completion import complete
 from carboy.cli.config_options import CHECK
 from carboy.cli.options import names_of
 from carboy.cli.run import FROM_CLI
+from carboy.late import difflib
 from carboy.server.signals import Handlers, hold
 from carboy.speedups import speedups
 
@@ -122,7 +122,7 @@ class CarboyGroup(click.Group):
                 hold(False)
             return name, command, rest
         except click.UsageError as problem:
-            near = get_close_matches(args[0], self.list_commands(ctx), n=1)
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
             if not near or "Did you mean" in problem.message:
                 raise
             hint = f"{problem.message} Did you mean {near[0]!r}?"

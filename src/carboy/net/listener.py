@@ -142,7 +142,9 @@ def listen_tcp(host: str, port: int, backlog: int = BACKLOG) -> Listener:
 def resolve(host: str, port: int) -> tuple[int, tuple[object, ...]]:
     """Family and address to bind to. Raises socket.gaierror for an unknown name."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # Of bytes: for text, Python loads the codec of IDNA and its tables.
+        name = host.encode() if host.isascii() else host
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except ValueError:  # with a NUL, or an empty or overlong label (UnicodeError)
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from None
     # IPv4 first where a name has both, such as "localhost": other tools try it first.

@@ -10,18 +10,17 @@ from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
 from carboy.grammar import HOST, QUOTED_STRING, TCHAR
+from carboy.late import compiled_later
 
 # RFC 7239, section 4: forwarded-pair = token "=" value
 _pair = re.compile(rf"([{TCHAR}]++)=(?:([{TCHAR}]++)|({QUOTED_STRING}))").match
-_escape = re.compile(r"\\(.)", re.DOTALL)
+_escape = compiled_later(r"\\(.)", re.DOTALL)
 # Section 6: node = nodename [ ":" node-port ]. X-Forwarded-For has IPv6 addresses without brackets.
 _PORT = r"(?::([0-9]{1,5}|_[A-Za-z0-9._\-]{1,64}))?"
-_node = re.compile(
+_node = compiled_later(
     rf"(?:\[([0-9A-Fa-f:.]{{2,45}})\]|([0-9.]{{7,15}})){_PORT}|([0-9A-Fa-f:.]{{2,45}})"
-).fullmatch
-_hidden = re.compile(
-    rf"(?:[Uu][Nn][Kk][Nn][Oo][Ww][Nn]|_[A-Za-z0-9._\-]{{1,255}}){_PORT}"
-).fullmatch
+)
+_hidden = compiled_later(rf"(?:[Uu][Nn][Kk][Nn][Oo][Ww][Nn]|_[A-Za-z0-9._\-]{{1,255}}){_PORT}")
 
 
 # By short names, in which the server and its settings speak of them
@@ -48,12 +47,12 @@ LONGEST_HOST = 255
 # Limits of the work that a client can cause behind a proxy that adds to its values
 MOST_HOPS = 32
 LONGEST_FORWARDED = 4096
-_host = re.compile(HOST).fullmatch
+_host = compiled_later(HOST)
 
 
 def is_host(text: str) -> bool:
     """Whether a text is a valid Host field (RFC 9110, section 7.2) of a usual length."""
-    return len(text) <= LONGEST_HOST and _host(text) is not None
+    return len(text) <= LONGEST_HOST and _host.fullmatch(text) is not None
 
 
 def read_node(text: str) -> Node | None:
@@ -62,9 +61,9 @@ def read_node(text: str) -> Node | None:
     HIDDEN stands for `unknown` and for identifiers such as `_gazonk`. An IPv4 address inside an
     IPv6 one becomes that IPv4 address (RFC 4291, section 2.5.5.2).
     """
-    found = _node(text)
+    found = _node.fullmatch(text)
     if found is None:
-        return HIDDEN if _hidden(text) else None
+        return HIDDEN if _hidden.fullmatch(text) else None
     six, four, port, bare = found.groups()
     number = int(port) if port and port[0] != "_" else 0
     if number > 65535:

@@ -7,10 +7,11 @@ byte that follows the header.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 from typing import Any
+
+from carboy.late import compiled_later
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"  # of version 2
 PREFIX = b"PROXY "  # of version 1
@@ -21,8 +22,8 @@ FIXED = 16  # bytes of version 2 before the addresses
 LONGEST_REST = 4096
 LONGEST = FIXED + LONGEST_REST
 TCP4, TCP6 = b"TCP4", b"TCP6"
-_port = re.compile(rb"0|[1-9][0-9]{0,4}").fullmatch
-_address = re.compile(rb"[0-9A-Fa-f:.]{2,39}").fullmatch
+_port = compiled_later(rb"0|[1-9][0-9]{0,4}")
+_address = compiled_later(rb"[0-9A-Fa-f:.]{2,39}")
 # Address family and transport: struct sizes and names (section 2.2)
 STREAM_4, STREAM_6, UNIX_STREAM = 0x11, 0x21, 0x31
 SIZES = {0x10: 12, 0x20: 36, 0x30: 216}
@@ -33,7 +34,7 @@ AWS, AZURE, GCP = 0xEA, 0xEE, 0xE0
 SSL_VERSION, SSL_CN, SSL_CIPHER, SSL_SIGNATURE, SSL_KEY = 0x21, 0x22, 0x23, 0x24, 0x25
 AWS_ENDPOINT, AZURE_LINK = 0x01, 0x01
 MOST_TLVS = 64
-_text = re.compile(r"[ -~]*").fullmatch
+_text = compiled_later(r"[ -~]*")
 
 
 class ProxyError(Exception):
@@ -154,7 +155,7 @@ def read_line(line: bytes) -> ProxyHeader:
 
 def _read_address(text: bytes, four: bool) -> str:
     try:
-        if not _address(text):
+        if not _address.fullmatch(text):
             raise ValueError
         address = ip_address(text.decode())
     except ValueError:
@@ -170,7 +171,7 @@ def _plain(address: Any) -> str:
 
 
 def _read_port(text: bytes) -> int:
-    if not _port(text) or int(text) > 65535:
+    if not _port.fullmatch(text) or int(text) > 65535:
         raise ProxyError("The header has a port that is not one.")
     return int(text)
 
@@ -253,7 +254,7 @@ def read_tlvs(data: bytes, whole: bytes) -> dict[str, Any]:
 def _read_text(value: bytes | None) -> str | None:
     """A value as text; None if it is not printable ASCII, so that it is safe in logs and URLs."""
     text = None if value is None else value.decode("latin-1")
-    return text if text and _text(text) else None
+    return text if text and _text.fullmatch(text) else None
 
 
 def read_tls(value: bytes) -> ProxyTls:

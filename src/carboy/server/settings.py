@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
-from difflib import get_close_matches
 from typing import Any
 
 from carboy.engine_url import LOCAL, check_channels
 from carboy.gateway.callables import INTERFACES
+from carboy.late import difflib
 from carboy.protocol.http2.limits import Http2Limits
 from carboy.protocol.limits import Limits
 from carboy.protocol.websocket.origins import Origins
@@ -482,5 +482,5 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
 
 def suggestion(name: str, known: list[str]) -> str:
     """ " Did you mean …?" with the nearest of the known names, or ""."""
-    near = get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, known, n=1)
     return f" Did you mean {near[0]!r}?" if near else ""

@@ -7,11 +7,11 @@ Sec-WebSocket-Key, and the response is 200 without Sec-WebSocket-Accept (RFC 844
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from carboy.grammar import has_control, is_token
+from carboy.late import base64
 
 from ..events import HTTP_2, Fields, RequestHead
 
@@ -99,7 +99,7 @@ def accept_key(key: str) -> str:
     """The value of Sec-WebSocket-Accept (section 4.2.2, number 5.4)."""
     from hashlib import sha1
 
-    return b64encode(sha1((key + GUID).encode(), usedforsecurity=False).digest()).decode()
+    return base64.b64encode(sha1((key + GUID).encode(), usedforsecurity=False).digest()).decode()
 
 
 def is_handshake(head: RequestHead) -> bool:

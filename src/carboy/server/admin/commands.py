@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from difflib import get_close_matches
 from typing import Any
 
+from carboy.late import difflib
 from carboy.server.admin.call import Ask, Call, Refused, Reply, Steps
 from carboy.server.admin.operations import Operations
 
@@ -111,7 +111,7 @@ class Levels:
         known = name in ("", "root") or isinstance(
             root.manager.loggerDict.get(name), logging.Logger
         )
-        near = [] if known else get_close_matches(name, root.manager.loggerDict, n=3)
+        near = [] if known else difflib.get_close_matches(name, root.manager.loggerDict, n=3)
         logger = root if name in ("", "root") else logging.getLogger(name)
         before = logger.level
         if level is not None:

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import linecache
-import sysconfig
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
+from carboy.late import sysconfig
 from carboy.server.dispatching import Dispatcher
 from carboy.server.runner import Runner
 
 # The functions of the server that run a request, which is their local variable `exchange`.
 RUN: frozenset[CodeType] = frozenset({Runner.run.__code__, Dispatcher.dispatch.__code__})
-_paths = sysconfig.get_paths()
-NOT_OWN = tuple(
-    {
-        str(Path(__file__).resolve().parents[2]) + "/",
-        *(_paths[name] + "/" for name in ("stdlib", "platstdlib", "purelib", "platlib")),
-        "<",
-    }
-)
+
+
+@cache
+def _not_own() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    places = {paths[name] + "/" for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return (*places, str(Path(__file__).resolve().parents[2]) + "/", "<")
 
 
 def is_own_file(name: str) -> bool:
     """Whether a file is part of the application."""
-    return not name.startswith(NOT_OWN)
+    return not name.startswith(_not_own())
 
 
 def is_own(code: CodeType) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import gc
 import os
 import sys
-import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from carboy.late import tracemalloc
 from carboy.server.admin.call import Ask, Call, Reply, Steps
 from carboy.server.admin.operations import Operations
 from carboy.server.admin.stacks import asked_workers

@@ -15,11 +15,11 @@ import gc
 import linecache
 import os
 import time
-import tracemalloc
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from carboy.late import tracemalloc
 from carboy.server.admin.call import Answer, Ask, Call, Refused, Reply, Steps
 from carboy.server.admin.exclusive import Exclusive
 from carboy.server.admin.frames import is_own_file
@@ -34,7 +34,6 @@ LINES = 30  # that are shown
 FRAMES = 10  # of each allocation, in which the line of the application is looked for
 LOOK = 0.1  # seconds between two looks at whether the client has gone
 RUNS_ALREADY = "A trace runs already. Wait until it has ended."
-OURS = (tracemalloc.__file__, __file__)
 
 
 def trace(call: Call, operations: Operations) -> Steps:
@@ -148,7 +147,7 @@ def compared(
 def place_of(calls: tracemalloc.Traceback) -> Place | None:
     """The line that has allocated, and the innermost one of the application; None for our own."""
     last = calls[-1]
-    if last.filename in OURS:
+    if last.filename in (tracemalloc.__file__, __file__):
         return None
     for frame in reversed(calls):
         if is_own_file(frame.filename):

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
+from carboy.late import difflib
 from carboy.server.logs.facts import Facts, Record
 from carboy.server.logs.redaction import Private
 
@@ -144,7 +144,7 @@ def text_of(name: str) -> Callable[[Facts], str]:
         if find is not Facts.variable:
             key = key.lower()
         return lambda facts: find(facts, key)
-    near = get_close_matches(name, NAMES, n=1)
+    near = difflib.get_close_matches(name, NAMES, n=1)
     hint = f" Did you mean %({near[0]})s?" if near else ""
     raise ValueError(
         f"The access log format has the unknown field %({name})s.{hint} Use one of"

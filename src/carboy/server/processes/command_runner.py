@@ -18,11 +18,11 @@ import logging
 import os
 import selectors
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import IO, Any
 
+from carboy.late import subprocess
 from carboy.server.logs.error_log import ERROR_LOGGER, DirectErrorHandler, ErrorLog
 from carboy.server.signals import death
 
@@ -57,7 +57,7 @@ class Running:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl+C in the terminal is for the supervisor
-                preexec_fn=lambda: _ends_with_parent(prctl),  # noqa: PLW1509 - one system call
+                preexec_fn=lambda: _ends_with_parent(prctl),
             )
         except OSError as problem:
             self._wait(now)

@@ -13,14 +13,13 @@ from __future__ import annotations
 import logging
 import os
 import shlex
-import shutil
 import signal
 import socket
-import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from carboy.late import shutil, subprocess
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.processes import child
 from carboy.server.processes.command_runner import run_commands

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from typing import Protocol
+
+from carboy.late import subprocess
 
 PAUSE = 0.01  # seconds between two looks
 

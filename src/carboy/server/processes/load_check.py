@@ -19,7 +19,6 @@ import logging
 import os
 import select
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -27,6 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from carboy.late import subprocess
 from carboy.server import systemd
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.processes import child, stacks

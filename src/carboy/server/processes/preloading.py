@@ -8,11 +8,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import sysconfig
 import threading
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+
+from carboy.late import sysconfig
 
 PLACES = ("stdlib", "platstdlib", "purelib", "platlib")
 PACKAGE_FOLDERS = ("site-packages", "dist-packages")

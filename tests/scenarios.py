@@ -276,7 +276,7 @@ def normal(seen: Seen) -> tuple[Any, ...]:
         (name.lower(), re.sub(r"Expires=[^;]*GMT", "Expires=", value))
         for name, value in seen.headers
     ]
-    if body.startswith(ERROR_PAGE):
+    if body.startswith(ERROR_PAGE) or (not body and seen.status[:1] == "4"):  # HEAD
         body = re.sub(rb"<p>.*</p>", b"", body, flags=re.DOTALL)
         headers = [pair for pair in headers if pair[0] != "content-length"]
     headers = [

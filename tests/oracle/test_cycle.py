@@ -514,3 +514,47 @@ def test_a_response_in_a_tuple_with_a_status(fl, log):
         return fl.jsonify(error="missing"), 404
 
     return app
+
+
+@scenario("/", "/fails", "/unsent")
+def test_teardown_functions_get_the_first_error(fl, log):
+    app = fl.Flask("scenario")
+
+    class Unsent(fl.Response):
+        def __call__(self, environ, start_response):
+            raise LookupError("while it is sent")
+
+    app.add_url_rule("/", "index", lambda: "index")
+    app.add_url_rule("/fails", "fails", lambda: 1 // 0)
+    app.add_url_rule("/unsent", "unsent", Unsent)
+
+    @app.errorhandler(500)
+    def failing(error):
+        raise KeyError("in the handler")
+
+    app.teardown_request(lambda error: log.append(f"request {error!r}"))
+    app.teardown_appcontext(lambda error: log.append(f"context {error!r}"))
+    return app
+
+
+@pytest.mark.parametrize("path", ["/", "/response", "/fails"])
+def test_teardown_functions_get_no_error_of_the_server(pair, path) -> None:
+    """One that start_response raises, for example because the client has gone."""
+
+    def start_response(status, headers, exc_info=None):
+        raise ConnectionError("gone")
+
+    logs = []
+    for fl in (pair.flask, pair.carboy):
+        log: list[str] = []
+        app = fl.Flask("scenario")
+        app.add_url_rule("/", "index", lambda: "index")
+        app.add_url_rule("/response", "response", lambda fl=fl: fl.Response("index"))
+        app.add_url_rule("/fails", "fails", lambda: 1 // 0)
+        app.teardown_request(lambda error, log=log: log.append(f"request {error!r}"))
+        app.teardown_appcontext(lambda error, log=log: log.append(f"context {error!r}"))
+        with pytest.raises(ConnectionError):
+            app(pair.environ_of(Req(path)), start_response)
+        logs.append(log)
+    assert logs[0] == logs[1]
+    assert len(logs[0]) == 2

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 # Hooks are kept by the name of their blueprint, those of the application under None.
 ONLY_APP = frozenset({None})
 APP_NAMES: tuple[str | None, ...] = (None,)
+NOT_RESUMED: tuple[Any, Any] = (None, None)
 HTML = ("Content-Type", "text/html; charset=utf-8")
 # Made once, because the server remembers the header fields that it has checked.
 COUNTED = 1024
@@ -208,25 +209,23 @@ def run(
     resumed: Any = None,  # the token, and a function with the result of a view that was awaited
 ) -> Any:
     """Answer the request of `ctx`. Returns the body for an environ, an Answer for an exchange."""
-    token: Any = None
-    result = None
+    token, result = resumed or NOT_RESUMED
+    found = None
     error: BaseException | None = None
     try:
         try:
             # One object is both contexts and is pushed by one assignment, unless that is seen.
             seen = plan.full_push or (signals.loaded and any(signals.of_contexts))
-            if resumed is not None:
-                token, result = resumed
-            elif seen or _cv.get() is not None:
+            if resumed is None and (seen or _cv.get() is not None):
                 ctx.push()
-            else:
+            elif resumed is None:
                 token = _cv.set(ctx)
                 if plan.early_session:
                     ctx.open_session_early()
                 if ctx.match is None or ctx._request is not None:
                     ctx.match_request()
             if plan.full_dispatch_request and result is None:
-                found: Any = app.full_dispatch_request()
+                found = app.full_dispatch_request()
             else:
                 found = answer_of(app, plan, ctx, return_value(app, plan, ctx, result))
         except Exception as failure:
@@ -238,10 +237,12 @@ def run(
             return found
         start_response(found[0], found[1])
         return [found[2]]
-    except BaseException as raised:
+    except Suspended as raised:
         error = raised
-        if isinstance(raised, Suspended):
-            return raised.later(origin, partial(_resume, app, ctx, token), start_response)
+        return raised.later(origin, partial(_resume, app, ctx, token), start_response)
+    except BaseException as raised:
+        if error is None and found is None:  # the first error, and none of sending the response
+            error = raised
         if not isinstance(raised, RequestTimeout):
             raise
         return send(_late_response(app, plan, ctx), origin, start_response, ctx)

@@ -245,9 +245,20 @@ def difference(name: str, pieces: list[bytes], mine: bytes, other: bytes) -> str
     )
 
 
+def may_be_cut(pieces: list[bytes], mine: bytes, other: bytes) -> bool:
+    """Whether a client may have lost the end, because it sent more after its last request.
+
+    What comes after the server has closed the connection is answered with a reset, and that takes
+    what the client has not read yet (RFC 9112, section 9.6).
+    """
+    short, long = sorted((mine, other), key=len)
+    asked = any(b"Connection: close" in each or b"HTTP/1.0" in each for each in pieces[:-1])
+    return asked and long.startswith(short)
+
+
 def compare(choose: random.Random, end: float, folder: str) -> None:
     """Compare until `end`."""
-    count = 0
+    count = cut = 0
     with ExitStack() as stack:
         pairs = [
             [stack.enter_context(server(kind, folder, compiled)) for compiled in (True, False)]
@@ -265,12 +276,18 @@ def compare(choose: random.Random, end: float, folder: str) -> None:
                 if mine != other:
                     for each in pair:
                         each.check()
+                    if may_be_cut(pieces, mine, other):
+                        cut += 1
+                        continue
                     sys.exit(difference(pair[0].name, pieces, mine, other))
             count += 1
         for pair in pairs:
             for each in pair:
                 each.check()
-    print(f"{count:,} connections to each of {2 * len(KINDS)} servers: no difference")
+    print(
+        f"{count:,} connections to each of {2 * len(KINDS)} servers: no difference"
+        f" ({cut} cut, where the client sent more after the last request)"
+    )
 
 
 def refused(choose: random.Random) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any
 from weakref import ref
 
 # A weak reference: an exchange has the context in which this variable has its value, and each
-# would keep the other alive.
+# would keep the other alive. A compiled function has another callable that does the same.
 current: ContextVar[ref[Any] | None] = ContextVar("carboy.request", default=None)
 # Functions that run requests on threads of their own, such as handlers of WebSockets. Each has a
 # function that finds the exchange in its frames. For commands that show the threads of a server.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import Context, ContextVar, copy_context
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -274,3 +277,69 @@ def test_pipelined_requests_are_answered_as_by_the_python_twin(name: str, size: 
             client.sock.shutdown(socket.SHUT_WR)
             found.append(_date.sub(b"", client.rest()))
     assert found[0] == found[1]
+
+
+class Kept:
+    """An application that keeps parts of each request, which it chooses by the path."""
+
+    def __init__(self) -> None:
+        self.contexts: list[Context] = []
+        self.exchanges: list[Any] = []
+        self.starts: list[Any] = []
+        self.seen: list[Any] = []
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        path, exchange = environ["PATH_INFO"], environ["carboy.exchange"]
+        assert identity() is exchange
+        self.seen.append((ref(exchange), _mark.get()))
+        if path == "/copy":
+            self.contexts.append(copy_context())
+        elif path == "/keep":
+            self.contexts.append(copy_context())
+            self.exchanges.append(exchange)
+        elif path == "/set":
+            _mark.set("set")
+        elif path == "/reset":
+            _mark.reset(_mark.set("reset"))
+        elif path == "/start":
+            self.starts += start_response, start_response("200 OK", HEADERS)
+            return [b"first"]
+        elif path == "/again":
+            with pytest.raises((AssertionError, RuntimeError)):
+                self.starts[0]("500 Not this one", [])
+        elif path == "/error":
+            raise ValueError("error")
+        start_response("200 OK", HEADERS)
+        return iter([b"a", b"b"]) if path == "/pieces" else [b"one"]
+
+
+_mark: ContextVar[str] = ContextVar("mark", default="")
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["compiled", "python"])
+def test_requests_that_follow_each_other_share_nothing(held: bool) -> None:
+    if speedups.reason and not held:
+        pytest.skip(speedups.reason)
+    app = Kept()
+    paths = [
+        "/", "/", "/copy", "/", "/keep", "/", "/set", "/", "/reset", "/", "/start", "/again", "/",
+        "/error", "/", "/pieces", "/", "/",
+    ]  # fmt: skip
+    gc.disable()
+    try:
+        with twin_of(app, held) as live, live.client() as client:
+            for path in paths:
+                live.engine.dispatch_times.averages[f"GET {path}"] = 0.0
+                client.send(GET.replace(b" / ", b" %b " % path.encode()))
+                assert client.reply().status == (500 if path == "/error" else 200)
+                for context, exchange in zip(app.contexts, [None, *app.exchanges], strict=False):
+                    assert context.run(identity) is exchange or exchange is None
+            assert {mark for _, mark in app.seen} == {""}
+            assert app.contexts[0].run(identity) is None
+            assert app.contexts[1].run(identity) is app.exchanges[0]
+            app.starts.clear()
+        # Without the collector. The log of the tests keeps the error.
+        alive = {path for path, (seen, _) in zip(paths, app.seen, strict=True) if seen()}
+        assert alive - {"/error"} == {"/keep"}
+    finally:
+        gc.enable()

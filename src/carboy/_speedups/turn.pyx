@@ -382,6 +382,7 @@ cdef class Turn(Maker):
     cdef object body_reader
     cdef bint underscores
     cdef object extra
+    cdef Call spare  # for the next request of a WSGI application
     cdef long long dispatched  # exchanges, which `watch` compares
     cdef dict averages
     cdef double budget, worth
@@ -698,22 +699,33 @@ cdef class Turn(Maker):
                 if other is not None:
                     first_step = True
                     context = other
+            elif (
+                self.gateway is not None
+                and self.lane is None
+                and type(connection) is Connection
+                and type(head) is RequestHead
+                and get(head, TAIL)
+            ):
+                call = self.spare
+                self.spare = None
+                if call is None:
+                    call = Call.__new__(Call)
+                context = call.context_for(exchange)
             PyContext_Enter(context)
             try:
                 if first_step:
                     answer = self.steps.run(exchange)
                 elif self.lane is not None:
                     answer = self.lane.answer_to(exchange, head.method, get(exchange, MATCH))
-                elif self.gateway is not None and type(connection) is Connection:
-                    if type(head) is RequestHead and get(head, TAIL):
-                        call = Call.__new__(Call)
-                        answer = call.run(
-                            get(self.gateway, APP), exchange, head, connection, self.underscores
-                        )
-                        body = call.whole(answer)
-                        if body is None:
-                            answer = answer_of(call, answer)
-                            call = None
+                elif call is not None:
+                    answer = call.run(
+                        get(self.gateway, APP), exchange, head, connection, self.underscores
+                    )
+                    body = call.whole(answer)
+                    if body is None:
+                        call.let_go(exchange)
+                        answer = answer_of(call, answer)
+                        call = None
                 if call is None and answer is None:
                     answer = handle(exchange)
             finally:
@@ -751,6 +763,11 @@ cdef class Turn(Maker):
             response_bytes = None
             context.run(self.responder.fail, exchange, error)
         now = clock()
+        if call is not None:
+            if not response_bytes or not PyList_GET_SIZE(slot):
+                call.let_go(exchange)
+            elif call.is_free(exchange):
+                self.spare = call
         if not PyList_GET_SIZE(slot):
             self.dispatcher.lost(exchange, response_bytes or b"", now - began)  # raises Deposed
         empty(slot)

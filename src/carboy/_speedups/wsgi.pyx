@@ -16,6 +16,8 @@ from cpython.weakref cimport PyWeakref_NewRef
 from carboy._speedups.environ cimport put_fields
 from carboy._speedups.slots cimport fresh, get, put, slot_offset
 
+from contextvars import Context, ContextVar
+
 from carboy.gateway import wsgi
 from carboy.gateway.route import rule_of_environ
 from carboy.protocol.events import RequestHead
@@ -25,11 +27,54 @@ from carboy.server.connection import Connection
 from carboy.server.raw_socket import RawSocket
 
 cdef extern from "Python.h":
+    """
+    /* Python/context.c. `is_known_context` checks it. */
+    typedef struct {
+        PyObject_HEAD
+        PyObject *previous, *variables, *weak;
+        int entered;
+    } CarboyContext;
+    static int has_weak_references(PyObject *context) {
+        return ((CarboyContext *)context)->weak != NULL;
+    }
+    static int has_variables(PyObject *context, PyObject *variables) {
+        return ((CarboyContext *)context)->variables == variables;
+    }
+    static PyObject *variables_of(PyObject *context) {
+        return Py_NewRef(((CarboyContext *)context)->variables);
+    }
+    static int is_known_context(PyObject *context) {
+        CarboyContext *it = (CarboyContext *)context;
+        PyObject *copy;
+        Py_ssize_t before;
+        int known;
+        if (!PyContext_CheckExact(context)
+            || Py_TYPE(context)->tp_basicsize != sizeof(CarboyContext)
+            || it->previous != NULL || it->weak != NULL || it->variables == NULL
+            || strcmp(Py_TYPE(it->variables)->tp_name, "hamt") != 0)
+            return 0;
+        before = Py_REFCNT(it->variables);
+        if ((copy = PyContext_Copy(context)) == NULL)
+            return -1;
+        known = ((CarboyContext *)copy)->variables == it->variables
+            && Py_REFCNT(it->variables) == before + 1;
+        Py_DECREF(copy);
+        return known;
+    }
+    """
+    bint has_weak_references(PyObject* context)
+    bint has_variables(PyObject* context, PyObject* variables)
+    object variables_of(PyObject* context)
+    bint is_known_context(object context) except -1
+    Py_ssize_t Py_REFCNT(PyObject* of)
+    Py_ssize_t PyObject_Size(object of) except -1
+    object PyContext_New()
     object PyContextVar_Set(object variable, object value)
 
 cdef Py_ssize_t REPEATED = slot_offset(Connection.__dict__["repeated"])
 cdef Py_ssize_t TEMPLATE = slot_offset(Connection.__dict__["template"])
 cdef Py_ssize_t BODY = slot_offset(exchanges.ExchangeSlots.__dict__["body"])
+cdef Py_ssize_t CONTEXT = slot_offset(exchanges.ExchangeSlots.__dict__["context"])
 cdef Py_ssize_t ENVIRON = slot_offset(exchanges.ExchangeSlots.__dict__["cached_environ"])
 cdef Py_ssize_t HEAD_METHOD = slot_offset(RequestHead.method)
 cdef Py_ssize_t HEAD_TARGET = slot_offset(RequestHead.target)
@@ -122,8 +167,36 @@ cdef inline object with_exchange(dict environ, object exchange):
     return environ
 
 
+cdef object with_variable():
+    """A context in which a variable was set."""
+    context = Context()
+    context.run(ContextVar("test").set, 1)
+    return context
+
+
+cdef bint known_contexts = is_known_context(with_variable())
+
+
+cdef class Identity:
+    """The value of `current` in the context of a request: calls return its exchange, or None.
+
+    The reference is weak once the application has returned. Until then, a weak one would be made
+    for each request for nothing.
+    """
+
+    def __call__(self):
+        if self.exchange is not None or self.weak is None:
+            return self.exchange
+        return self.weak()
+
+
 cdef class Call:
-    """One call of the application: the arguments of start_response, and `write`."""
+    """One call of the application: the arguments of start_response, and `write`.
+
+    A call whose request has had an ordinary response is used again, if nothing refers to it or to
+    its methods any more. So is its context, if nothing refers to the context or to its variables,
+    and no variable was set.
+    """
 
     def start_response(self, status, headers, exc_info=None):
         """PEP 3333's start_response: notes its arguments. The first piece of body sends them."""
@@ -138,7 +211,7 @@ cdef class Call:
             rule_of_environ(self.exchange, self.environ)
         self.status = status
         self.headers = headers
-        return self.write
+        return self.write if self.write_method is None else self.write_method
 
     def write(self, data):
         """PEP 3333's `write`: sends the head first."""
@@ -148,15 +221,82 @@ cdef class Call:
         """The status. Raises RuntimeError if the application never called start_response."""
         return twin.started(self)
 
+    cdef object context_for(self, object exchange):
+        """The context in which `run` has to be called."""
+        own = get(exchange, CONTEXT)
+        if self.context is None:
+            return own
+        # `prepare` may have kept it. It is known here, in the turn and in the exchange.
+        if (
+            Py_REFCNT(<PyObject*>own) != 3
+            or PyObject_Size(own)
+            or has_weak_references(<PyObject*>own)
+        ):
+            self.forget(exchange)
+            return own
+        self.unused = own
+        put(exchange, CONTEXT, self.context)
+        return self.context
+
     cdef object run(
         self, object app, object exchange, object head, object connection, bint underscores
     ):
         """Call the application for a request as in `environ_of`; returns its result."""
+        if self.start is None:
+            self.start = self.start_response
+            self.write_method = self.write
         self.exchange = exchange
         self.headers = NO_FIELDS
-        PyContextVar_Set(current, PyWeakref_NewRef(exchange, None))
+        if self.identity is None:
+            self.identity = Identity.__new__(Identity)
+            PyContextVar_Set(current, self.identity)
+            if known_contexts:
+                self.context = get(exchange, CONTEXT)
+                self.variables = variables_of(<PyObject*>self.context)
+        self.identity.exchange = exchange
         self.environ = environ_of(exchange, head, connection, underscores)
-        return app(self.environ, self.start_response)
+        return app(self.environ, self.start)
+
+    cdef bint is_free(self, object exchange) except -1:
+        """Let go of the request; whether the call can be used again, by its only owner."""
+        cdef PyObject* context = <PyObject*>self.context
+        if (
+            self.context is not None
+            and Py_REFCNT(context) == 3  # here, in the exchange and in the turn
+            and has_variables(context, <PyObject*>self.variables)
+            and Py_REFCNT(<PyObject*>self.variables) == 2  # here and in the context
+            and not has_weak_references(context)
+            and Py_REFCNT(<PyObject*>self.identity) == 2  # here and in the variables
+        ):
+            self.identity.exchange = None
+            put(exchange, CONTEXT, PyContext_New() if self.unused is None else self.unused)
+            self.unused = None
+        else:
+            self.forget(exchange)
+        if (
+            Py_REFCNT(<PyObject*>self.start) != 1
+            or Py_REFCNT(<PyObject*>self.write_method) != 1
+            or Py_REFCNT(<PyObject*>self) != 3  # in the two methods and in the turn
+        ):
+            self.start = self.write_method = None
+            return False
+        self.exchange = self.status = self.headers = self.writer = self.environ = None
+        self.answering = False
+        return True
+
+    cdef int let_go(self, object exchange) except -1:
+        """The call and its context are not used again."""
+        self.forget(exchange)
+        self.start = self.write_method = None  # they refer to the call
+        return 0
+
+    cdef int forget(self, object exchange) except -1:
+        """Leave the context to the exchange."""
+        if self.identity is not None and self.identity.exchange is not None:
+            self.identity.weak = PyWeakref_NewRef(exchange, None)
+            self.identity.exchange = None
+        self.context = self.variables = self.identity = self.unused = None
+        return 0
 
     cdef bytes whole(self, object result):
         """The body, if it is all of what the application gives; else None."""

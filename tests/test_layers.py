@@ -536,8 +536,8 @@ ORDER: dict[str, tuple[str, ...]] = {
         "automatic_hints", "quick_urls", "helpers", "logging", "views", "urls", "plan",
         "template_code", "template_runtime", "template_strings", "template_files",
         "templating", "after_response", "intervals", "timetable",
-        "errors", "returns", "sending", "static_lane", "no_route", "cycle", "stepwise", "lane",
-        "commands", "registry", "serving_hooks", "blueprint", "app",
+        "errors", "returns", "sending", "static_lane", "no_route", "teardown",
+        "cycle", "stepwise", "lane", "commands", "registry", "serving_hooks", "blueprint", "app",
     ),
     "realtime": (
         "event", "thread_source", "stream", "sse", "engine", "channel_rules", "data", "options",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextvars
+
 import pytest
 
 from scenarios import Req, scenario
@@ -558,3 +560,82 @@ def test_teardown_functions_get_no_error_of_the_server(pair, path) -> None:
         logs.append(log)
     assert logs[0] == logs[1]
     assert len(logs[0]) == 2
+
+
+@pytest.mark.parametrize("parts", ["request", "context", "both"])
+def test_teardown_functions_see_the_same_contexts(pair, parts) -> None:
+    def build(fl, log):
+        app = fl.Flask("scenario")
+        app.secret_key = "k"
+        other = fl.Flask("other")
+
+        def look(name):
+            g = sorted(fl.g) if fl.has_app_context() else None
+            log.append((name, fl.has_app_context(), fl.has_request_context(), g))
+
+        def nest(name):
+            with other.test_request_context("/other"):
+                look(f"{name} within")
+            with other.app_context():
+                look(f"{name} within an application")
+            look(f"{name} after")
+
+        if parts != "context":
+
+            @app.teardown_request
+            def last(error):
+                nest("last")
+
+            @app.teardown_request
+            def first(error):
+                look("first")
+                log.append(fl.session.get("n"))
+
+        if parts != "request":
+
+            @app.teardown_appcontext
+            def context_last(error):
+                look("context last")
+                fl.g.late = 1
+
+            @app.teardown_appcontext
+            def context_first(error):
+                look("context first")
+                nest("context first")
+
+        @app.route("/")
+        def view():
+            return "text"
+
+        @app.route("/uses")
+        def uses():
+            fl.g.used = fl.request.path
+            return str(fl.session.get("n"))
+
+        return app
+
+    pair(build, "/", "/uses", "/")
+
+
+@pytest.mark.parametrize(
+    ("stage", "kind"),
+    [
+        ("teardown_request", "app_context"),
+        ("teardown_request", "test_request_context"),
+        ("teardown_appcontext", "app_context"),
+    ],
+)
+def test_a_context_that_a_teardown_function_leaves_is_an_error(pair, stage, kind) -> None:
+    def result(fl):
+        app = fl.Flask("scenario")
+        app.add_url_rule("/", "view", lambda: "text")
+        getattr(app, stage)(lambda error: getattr(app, kind)().push())
+
+        def ask():
+            with pytest.raises(Exception) as caught:  # noqa: PT011  # the type is compared
+                app.test_client().get("/")
+            return type(caught.value).__name__
+
+        return contextvars.copy_context().run(ask)
+
+    assert result(pair.carboy) == result(pair.flask)

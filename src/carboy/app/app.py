@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, ValuesView
 from datetime import timedelta
 from typing import IO, TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from carboy.app import cycle, errors, plan, returns, stepwise, urls
+from carboy.app import cycle, errors, plan, returns, stepwise, teardown, urls
 from carboy.app.blueprint import Blueprint
 from carboy.app.config import DEFAULT_CONFIG, Config, ConfigAttribute, _timedelta
 from carboy.app.context import UNSET, AppContext, RequestContext, _AppCtxGlobals, _cv_request
@@ -390,11 +390,11 @@ class Carboy(ServingHooks, Scaffold):
 
     def do_teardown_request(self, exc: BaseException | None = UNSET) -> None:
         """Run the teardown functions of a request."""
-        cycle.teardown(self, *cycle.current(self), sys.exc_info()[1] if exc is UNSET else exc)
+        teardown.teardown(self, *cycle.current(self), sys.exc_info()[1] if exc is UNSET else exc)
 
     def do_teardown_appcontext(self, exc: BaseException | None = UNSET) -> None:
         """Run the teardown functions of an application context."""
-        cycle.teardown_app(self, sys.exc_info()[1] if exc is UNSET else exc)
+        teardown.teardown_app(self, sys.exc_info()[1] if exc is UNSET else exc)
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """A function that can be called without `await`, even if `func` is a coroutine function."""

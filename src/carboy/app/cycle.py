@@ -13,7 +13,7 @@
             make_response     the return value becomes a Response (returns.py)
             process           after_request functions; the session is saved (sessions.py)
         handle_exception      the 500 for an error without a handler (errors.py)
-        _finish               the contexts are popped: teardown functions
+        finish                the contexts are popped: teardown functions (teardown.py)
 
 The lanes differ only in how the context is made and how the answer is sent. Each step is also a
 method of the application. A step that the application has replaced is called as a method (see
@@ -30,17 +30,18 @@ from typing import TYPE_CHECKING, Any
 from carboy.app import no_route, signals, static_lane
 from carboy.app.active import Suspended, _cv
 from carboy.app.async_body import may_answer_later
-from carboy.app.context import RequestContext, _cv_app, _cv_request, release
+from carboy.app.context import RequestContext, _cv_request, release
 from carboy.app.errors import UNHANDLED, called, handle_error, raise_routing
 from carboy.app.plan import NO_HOST, NO_RULE, Plan, plan_of
 from carboy.app.returns import is_own_page, make_response, page_of
 from carboy.app.sending import send
 from carboy.app.sessions import session_to_refresh
+from carboy.app.teardown import APP_NAMES, ONLY_APP, finish, finish_pushed
 from carboy.http.exceptions import ServiceUnavailable
 from carboy.http.request.environ import path as environ_path
 from carboy.http.request.exchange import path as wire_path
 from carboy.http.status import has_no_content, status_text
-from carboy.time_limits import RequestTimeout, shielded
+from carboy.time_limits import RequestTimeout
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -49,9 +50,6 @@ if TYPE_CHECKING:
     from carboy.app.wrappers import Response
     from carboy.gateway.interface import Answer, Exchange
 
-# Hooks are kept by the name of their blueprint, those of the application under None.
-ONLY_APP = frozenset({None})
-APP_NAMES: tuple[str | None, ...] = (None,)
 NOT_RESUMED: tuple[Any, Any] = (None, None)
 HTML = ("Content-Type", "text/html; charset=utf-8")
 # Made once, because the server remembers the header fields that it has checked.
@@ -248,11 +246,11 @@ def run(
         return send(_late_response(app, plan, ctx), origin, start_response, ctx)
     finally:
         plain = token is not None and error is None and preserve is None and ctx._tokens is None
-        hooks = app.teardown_request_funcs or app.teardown_appcontext_funcs or plan.own_teardown
-        if error.__class__ is Suspended:
-            pass  # the contexts are current again when the view is resumed
-        elif hooks or not plain:
-            _finish(app, ctx, error, preserve)
+        if not plain:
+            if error.__class__ is not Suspended:  # or the contexts are current again later
+                finish(app, ctx, error, preserve)
+        elif app.teardown_request_funcs or app.teardown_appcontext_funcs or plan.own_teardown:
+            finish_pushed(app, plan, ctx, token)
         else:
             if ctx._request is not None:
                 release(ctx._request)
@@ -265,24 +263,6 @@ def _resume(
     app: Application, ctx: RequestContext, token: Any, result: Callable[[], Any], exchange: Exchange
 ) -> Any:
     return run(app, plan_of(app), ctx, exchange, None, None, (token, result))
-
-
-def _finish(
-    app: Application,
-    ctx: RequestContext,
-    error: BaseException | None,
-    preserve: Callable[[Any], object] | None,
-) -> None:
-    """Pop the contexts. The teardown functions get the error, unless it should be ignored."""
-    if preserve is not None:  # a debugger or a test client reads them later
-        preserve(_cv_app.get())
-        preserve(_cv_request.get())
-    if error is not None and app.should_ignore_error(error):
-        error = None
-    ctx.pop(error)
-
-
-shielded.add(_finish.__code__)  # the teardown functions run to their end
 
 
 def _late_response(app: Application, plan: Plan, ctx: RequestContext) -> Response:
@@ -482,19 +462,3 @@ def save_session(app: Application, ctx: RequestContext, response: Response) -> N
         session: Any = ctx._open_session() if ctx._opened is None else ctx._opened
         if not app.session_interface.is_null_session(session):
             app.session_interface.save_session(app, session, response)
-
-
-def teardown(app: Application, plan: Plan, ctx: RequestContext, exc: BaseException | None) -> None:
-    """Run the teardown functions of a request, the last registered first."""
-    if hooks := app.teardown_request_funcs:
-        for name in APP_NAMES if hooks.keys() <= ONLY_APP else plan.hook_names(ctx):
-            for hook in reversed(hooks.get(name, ())):
-                called(app, plan, hook)(exc)
-    signals.send_async("request_tearing_down", app, exc=exc)
-
-
-def teardown_app(app: Application, exc: BaseException | None) -> None:
-    """Run the teardown functions of an application context, the last registered first."""
-    for function in reversed(app.teardown_appcontext_funcs):
-        called(app, app._plan, function)(exc)
-    signals.send_async("appcontext_tearing_down", app, exc=exc)

@@ -246,6 +246,8 @@ class Plan(Steps):
         self.views: dict[str, tuple[Any, Callable[..., Any]]] = {}
         self.before: dict[str | None, Callables] = {}
         self.after: dict[str | None, Callables] = {}
+        self.teardown: dict[str | None, Callables] = {}
+        self.teardown_app: dict[str | None, Callables] = {}
         self.chains: dict[Any, tuple[str | None, ...]] = {}
         self.pages: dict[type[HTTPException], tuple[str | None, bytes]] = {}
 
@@ -389,6 +391,15 @@ class Plan(Steps):
         if not self.ensure_sync:
             self.views[endpoint] = found
         return found
+
+    def callables(
+        self, app: Application, known: dict[str | None, Callables], name: str | None, hooks: Any
+    ) -> list[Callable[..., Any]]:
+        """The hooks of one name in a table, as they are called."""
+        found = known.get(name)
+        if found is None or found[0] != hooks:
+            found = self.learn_hooks(app, known, name, hooks)
+        return found[1]
 
     def learn_hooks(
         self,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from carboy.app.cycle import _finish, process
+from carboy.app.cycle import process
 from carboy.app.plan import plan_of
+from carboy.app.teardown import finish
 
 if TYPE_CHECKING:
     from carboy.app.context import RequestContext
@@ -37,7 +38,7 @@ def end_without_response(
             " Change it before the handler first receives or sends.",
             ctx.request.path,
         )
-    _finish(app, ctx, error, None)
+    finish(app, ctx, error, None)
 
 
 def _mark_as_saved(session: Any) -> None:

@@ -367,7 +367,10 @@ class Clock:
 
 
 class Looks:
-    """Stands for the lock that the watcher waits for: each wait is over at once."""
+    """Stands for the lock that the watcher waits for: each wait is over at once.
+
+    On the clock, it has taken one and a half times as long as it should.
+    """
 
     def __init__(self, clock: Clock, steps: list[Callable[[], object]]) -> None:
         self.clock = clock
@@ -427,37 +430,59 @@ def nothing() -> None:
     pass
 
 
-RARELY, CLOSE, CLOSEST_PAUSE = 400.0, 400.0 / CLOSER, 400.0 / CLOSEST
+INTERVAL = 400.0
+RARELY, CLOSE, AT_ONCE = 2 * INTERVAL, INTERVAL / CLOSER, INTERVAL / CLOSEST
+
+
+def test_a_request_has_the_interval_from_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(monkeypatch, INTERVAL)
+    pauses = watched.look(watched.holds, nothing, watched.ends)
+    # Found when it had just begun; then again when it had run for an interval.
+    assert pauses[:2] == [RARELY, INTERVAL]
+    assert watched.deposed == [1.5 * INTERVAL]
+
+
+def test_a_request_that_is_found_late_has_one_more_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(monkeypatch, INTERVAL)
+
+    def held_for_long() -> None:
+        watched.holds()
+        watched.clock.now += INTERVAL
+
+    assert watched.look(held_for_long, watched.ends) == [RARELY, AT_ONCE, RARELY]
+    assert watched.deposed == []  # the process, and not the request, was held
+    assert watched.look(held_for_long, nothing)[:2] == [RARELY, AT_ONCE]
+    assert len(watched.deposed) == 1
 
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_the_watcher_looks_closely_after_it_has_replaced_a_leader(
     monkeypatch: pytest.MonkeyPatch, compiled: bool
 ) -> None:
-    watched = Watched(monkeypatch, RARELY)
+    watched = Watched(monkeypatch, INTERVAL)
     pause = CLOSE
     if compiled:  # close looks are made with the interpreter lock all the same
         watched.crew.quick_watch = lambda *args: 0
-        pause = CLOSEST_PAUSE
+        pause = AT_ONCE
     pauses = watched.look(watched.holds, nothing, watched.holds, nothing, nothing)
-    assert pauses == [RARELY, RARELY, pause, CLOSEST_PAUSE, pause, pause]
+    assert pauses == [RARELY, INTERVAL, pause, AT_ONCE, pause, pause]
     # The second request waits as well. It counts like the first, although it was found sooner.
-    assert watched.deposed == [1.5 * RARELY, RARELY]
+    assert watched.deposed == [1.5 * INTERVAL, INTERVAL]
 
 
 def test_a_handler_that_ends_between_two_close_looks_keeps_the_lead(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    watched = Watched(monkeypatch, RARELY)
+    watched = Watched(monkeypatch, INTERVAL)
     pauses = watched.look(watched.holds, nothing, watched.holds, watched.ends, watched.holds)
-    assert pauses == [RARELY, RARELY, CLOSE, CLOSEST_PAUSE, CLOSE, CLOSEST_PAUSE]
+    assert pauses == [RARELY, INTERVAL, CLOSE, AT_ONCE, CLOSE, AT_ONCE]
     assert len(watched.deposed) == 1
 
 
 def test_a_handler_that_computes_keeps_the_lead_for_the_whole_interval(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    watched = Watched(monkeypatch, RARELY)
+    watched = Watched(monkeypatch, INTERVAL)
 
     def begins() -> None:
         watched.computes()
@@ -473,7 +498,7 @@ def test_a_handler_that_computes_keeps_the_lead_for_the_whole_interval(
 def test_the_watcher_looks_rarely_again_when_no_leader_was_held_for_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    watched = Watched(monkeypatch, RARELY)
+    watched = Watched(monkeypatch, INTERVAL)
     monkeypatch.setattr("carboy.server.crew.IDLE_LOOKS", CLOSE_LOOKS + 2)
     pauses = watched.look(watched.holds, nothing, *[nothing] * (CLOSE_LOOKS + 1))
     assert pauses[2:] == [CLOSE] * CLOSE_LOOKS + [RARELY] * 2

@@ -369,10 +369,19 @@ class Crew(CrewSlots):
             del exchange
 
     def _pause(self, close: int, seen: ServerExchange | None) -> float:
-        if not close:
-            return self._interval
-        often = CLOSER if seen is None and self.quick_watch is None else CLOSEST
-        return self._interval / often
+        """Seconds to the next look.
+
+        The request that the last look has found says when it began, and so when it will have held
+        the leader for too long. At most two intervals pass until then, however long that look came
+        after the one before.
+        """
+        least = self._interval / CLOSEST
+        if close:
+            return self._interval / CLOSER if seen is None and self.quick_watch is None else least
+        if seen is None:
+            return 2 * self._interval
+        limit = seen.patience or self._interval
+        return max(least, seen.began + limit - time.monotonic())
 
     def _is_held(self, exchange: ServerExchange, idle: float | None) -> bool:
         """Whether the exchange has held the leader from one look to the next for too long.
@@ -384,7 +393,8 @@ class Crew(CrewSlots):
         seconds = time.monotonic() - exchange.began
         if exchange.patience:
             return seconds > exchange.patience
-        return idle is None or seconds > self._interval or idle > self._interval / CLOSEST
+        waited = idle is not None and idle > self._interval / CLOSEST
+        return waited or seconds >= self._interval
 
     def _sleep(self) -> None:
         self.asleep = True

@@ -372,6 +372,20 @@ def test_another_engine_may_empty_the_tables_at_any_moment(
         assert (again.path, again.host) == ("/b", "x")
 
 
+def test_a_request_that_repeats_the_one_before_has_its_head() -> None:
+    data = get(target=b"/again")
+    last = quick_head(data, Limits())
+    assert last is not None
+    second = similar_head(data, last)
+    assert second is not None
+    assert similar_head(data, second) is second
+    # A gateway may have changed the target: then a head is made anew.
+    second.target = second.path = "/changed"
+    third = similar_head(data, second)
+    assert third is not None
+    assert (third.method, third.target, third.path, third.query) == ("GET", "/again", "/again", "")
+
+
 def test_a_path_that_may_hold_a_secret_is_not_remembered() -> None:
     from carboy.protocol import head as module
 

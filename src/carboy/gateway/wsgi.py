@@ -229,7 +229,8 @@ class Call:
             )
         if status.__class__ is not str:
             status = _checked_status(status)
-        rule_of_environ(self.exchange, self.environ)
+        if "werkzeug.request" in self.environ:
+            rule_of_environ(self.exchange, self.environ)
         self.status = status
         self.headers = headers if headers.__class__ is list else list(headers)
         return self.write

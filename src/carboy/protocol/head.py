@@ -157,17 +157,22 @@ def similar_head(data: bytes, last: RequestHead) -> RequestHead | None:
     """The head in `data` if it ends in the tail of `last`, a result of quick_head; else None.
 
     Clients send the same fields again on a connection, and what was valid before is valid again,
-    byte for byte. Method and target are checked in full.
+    byte for byte. Method and target are checked in full. If they agree as well, `last` is returned.
     """
     start = data[: -len(last.tail)]
-    head = _new(last.__class__)
     known = _starts.get(start)
     if known is not None:
-        head.method, path = known
+        method, path = known
+        if path is last.target and path is last.path and method is last.method:
+            return last
+        head = _new(last.__class__)
+        head.method = method
         head.target = head.path = path
         head.query = ""
-    elif not _read_start(head, start):
-        return None
+    else:
+        head = _new(last.__class__)
+        if not _read_start(head, start):
+            return None
     head.host = last.host
     head.tail = last.tail
     head.found = last.found

@@ -51,6 +51,9 @@ _OF_ONE_REQUEST = dict.fromkeys(
 )
 
 
+_new_socket = RawSocket.__new__  # one for each environ: its `__init__` would take as long again
+
+
 class Rest:
     """The part of a streamed response that is still to be made."""
 
@@ -249,7 +252,8 @@ class ServerExchange(ExchangeSlots):
             if self.body is not None:
                 body_variables(environ, head, self.body, self.body_size)
             environ["carboy.exchange"] = self
-            environ["werkzeug.socket"] = RawSocket(self)
+            environ["werkzeug.socket"] = sock = _new_socket(RawSocket)
+            sock._exchange = self
             if not connection.own_socket:  # the template is that of all requests of the client
                 environ["wsgi.early_hints"] = connection.early_hints
         return environ

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextvars import copy_context
+from functools import partial
 
 import pytest
 
@@ -318,3 +319,72 @@ def test_contexts_can_be_kept_for_a_debugger(pair) -> None:
             app(environ, lambda status, headers: None)
         assert [type(each).__name__ for each in kept] == ["AppContext", "RequestContext"]
         assert kept[1].request.path == "/"
+
+
+ENVIRON = {
+    "REQUEST_METHOD": "GET",
+    "SCRIPT_NAME": "",
+    "SERVER_NAME": "a",
+    "SERVER_PORT": "80",
+    "SERVER_PROTOCOL": "HTTP/1.1",
+    "wsgi.url_scheme": "http",
+}
+
+
+def _failing(fl, app):
+    raise LookupError("teardown")
+
+
+def _pushing_and_popping(fl, app):
+    with fl.Flask("other").app_context():
+        fl.g.there = True
+    with fl.Flask("other").test_request_context("/other"):
+        pass
+
+
+def _leaving_an_application(fl, app):
+    fl.Flask("other").app_context().push()
+
+
+def _leaving_a_request(fl, app):
+    app.test_request_context("/other").push()
+
+
+def _reading(fl, app):
+    fl.app_ctx._get_current_object()
+
+
+@pytest.mark.parametrize("of", ["request", "app"])
+@pytest.mark.parametrize("path", ["/", "/error", "/none"])
+@pytest.mark.parametrize(
+    "act", [_reading, _failing, _pushing_and_popping, _leaving_an_application, _leaving_a_request]
+)
+def test_what_teardown_functions_see_and_leave(pair, act, path, of) -> None:
+    logs = []
+    for fl in (pair.flask, pair.carboy):
+        app, log = fl.Flask("teardowns"), []
+        app.logger.disabled = True
+        app.add_url_rule("/", "v", lambda fl=fl: setattr(fl.g, "seen", "view") or "v")
+        app.add_url_rule("/error", "e", lambda: 1 / 0)
+
+        def note(kind, exc, fl=fl, app=app, log=log):
+            seen = fl.g.get("seen") if fl.has_app_context() else None
+            where = fl.request.path if fl.has_request_context() else None
+            log.append((kind, repr(exc), seen, where))
+            if kind == of:
+                act(fl, app)
+
+        app.teardown_request(partial(note, "request"))
+        app.teardown_appcontext(partial(note, "app"))
+
+        def request(fl=fl, app=app, log=log):
+            environ = {**ENVIRON, "PATH_INFO": path}
+            try:
+                log.append(b"".join(app(environ, lambda status, headers: log.append(status)))[:9])
+            except (AssertionError, LookupError) as error:
+                log.append(type(error).__name__)
+
+        for _ in range(3):  # the first requests are not like the others
+            copy_context().run(request)
+        logs.append(log)
+    assert logs[1] == logs[0]

@@ -182,6 +182,20 @@ def find_app() -> Any:
         raise RuntimeError(NO_APP) from None
 
 
+def find_app_ctx() -> Any:
+    """The active application context; RuntimeError with advice if there is none."""
+    frame = _cv.get()
+    found = None if frame is None else frame.app_ctx
+    if found is None:
+        raise RuntimeError(NO_APP)
+    return found
+
+
+def find_g() -> Any:
+    """The namespace of the active application context; RuntimeError if there is none."""
+    return find_app_ctx().g
+
+
 def find_request() -> Any:
     """The active request; RuntimeError with advice if there is none."""
     # Not built on another function, because it runs for every `request.something`.

@@ -13,7 +13,15 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from carboy.app import signals
-from carboy.app.active import NO_APP, NO_REQUEST, ActiveContext, ContextSlots, Token, _cv
+from carboy.app.active import (
+    NO_APP,
+    NO_REQUEST,
+    ActiveContext,
+    ContextSlots,
+    Token,
+    _cv,
+    active_app,
+)
 from carboy.http.exceptions import HTTPException
 from carboy.http.properties import lazy
 from carboy.routing.adapter import matched_rule
@@ -464,7 +472,7 @@ def has_request_context() -> bool:
 
 def has_app_context() -> bool:
     """Whether an application is active here."""
-    return _cv_app.get(None) is not None
+    return active_app() is not None
 
 
 def _default_template_ctx_processor() -> dict[str, Any]:

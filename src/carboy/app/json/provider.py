@@ -169,6 +169,12 @@ class DefaultJSONProvider(JSONProvider):
                     return value
             # UTF-8 (RFC 8259, section 8.1). json.loads would look for other encodings first.
             return _decode(s.decode("utf-8", "surrogatepass"))
+        if s.__class__ is str and not kwargs and s[:1] == "{":
+            if _ordinary_value is not None:
+                value = _ordinary_value(s.encode("utf-8", "surrogatepass"))
+                if value is not None:
+                    return value
+            return _decode(s)
         return json.loads(s, **kwargs)
 
     def response(self, *args: Any, **kwargs: Any) -> Response:

@@ -248,6 +248,8 @@ class TaggedJSONSerializer:
 
     def _untag_all(self, value: Any) -> Any:
         if isinstance(value, dict):
+            if PLAIN.issuperset(map(type, value.values())):
+                return self.untag(value)
             return self.untag({key: self._untag_all(inner) for key, inner in value.items()})
         if isinstance(value, list):
             return [self._untag_all(item) for item in value]

@@ -379,7 +379,7 @@ def test_a_request_that_repeats_the_one_before_has_its_head() -> None:
     second = similar_head(data, last)
     assert second is not None
     assert similar_head(data, second) is second
-    # A gateway may have changed the target: then a head is made anew.
+    # A gateway may have changed the target: then the next head is a new one.
     second.target = second.path = "/changed"
     third = similar_head(data, second)
     assert third is not None

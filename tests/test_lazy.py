@@ -77,7 +77,7 @@ UNUSED_BY_APPLICATIONS = UNUSED_BY_SERVERS | {
 }  # fmt: skip
 
 UNUSED_BY_IMPORTS = UNUSED_BY_APPLICATIONS | {
-    "base64", "importlib.util", "ipaddress", "pathlib", "string", "urllib.parse", "zlib",
+    "base64", "importlib.util", "ipaddress", "pathlib", "string", "urllib.parse",
 }  # fmt: skip
 
 

@@ -26,7 +26,6 @@ __all__ = [
     "tempfile",
     "tomllib",
     "tracemalloc",
-    "zlib",
 ]
 
 
@@ -69,7 +68,6 @@ if TYPE_CHECKING:
     import tempfile
     import tomllib
     import tracemalloc
-    import zlib
     from urllib import parse
 
     import markupsafe
@@ -87,4 +85,3 @@ else:
     tempfile = _LateModule("tempfile")
     tomllib = _LateModule("tomllib")
     tracemalloc = _LateModule("tracemalloc")
-    zlib = _LateModule("zlib")

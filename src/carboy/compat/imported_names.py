@@ -21,9 +21,9 @@ flask.cli: ParameterSource=click.core: cabc=collections.abc importlib
 flask.ctx: TracebackType=types: contextvars ft=flask.typing
 flask.debughelpers: BaseLoader=jinja2.loaders:
 flask.globals: ContextVar=contextvars:
-flask.helpers: datetime=datetime: werkzeug
+flask.helpers: datetime=datetime: importlib werkzeug
 flask.json.provider: dataclasses decimal uuid
-flask.json.tag: UUID=uuid:
+flask.json.tag: Markup=markupsafe: UUID=uuid: b64decode=base64: b64encode=base64:
 flask.sansio.app: BadRequest=werkzeug.exceptions: BadRequestKeyError=werkzeug.exceptions:
     T_shell_context_processor=* T_teardown=* T_template_filter=* T_template_global=*
     T_template_test=* _endpoint_from_view_func=flask.sansio.scaffold:
@@ -36,7 +36,7 @@ flask.sansio.blueprints: T_after_request=* T_before_request=* T_error_handler=* 
 flask.sansio.scaffold: BaseLoader=jinja2.loaders: FileSystemLoader=jinja2.loaders:
     T_after_request=* T_before_request=* T_error_handler=* T_route=* T_teardown=*
     T_template_context_processor=* T_url_defaults=* T_url_value_preprocessor=* ft=flask.typing
-    pathlib
+    importlib pathlib
 flask.sessions: BadSignature=itsdangerous.exc: URLSafeTimedSerializer=itsdangerous.url_safe:
     c=collections.abc hashlib timezone=datetime:
 flask.templating: Template=jinja2.environment:
@@ -71,21 +71,24 @@ werkzeug.local: F=* copy update_wrapper=functools:
 werkzeug.middleware.lint: TracebackType=types: urlparse=urllib.parse:
 werkzeug.middleware.profiler: Profile=cProfile: Stats=pstats: os
 werkzeug.middleware.shared_data: cabc=collections.abc posixpath timezone=datetime:
-werkzeug.routing.converters: uuid
+werkzeug.routing.converters: quote=urllib.parse: uuid
 werkzeug.routing.exceptions: difflib
-werkzeug.routing.map: pformat=pprint: quote=urllib.parse: urlunsplit=urllib.parse: warnings
+werkzeug.routing.map: pformat=pprint: quote=urllib.parse: urljoin=urllib.parse:
+    urlunsplit=urllib.parse: warnings
 werkzeug.routing.rules: CodeType=types: _ASTT=* ast quote=urllib.parse:
 werkzeug.sansio.http: ds=werkzeug.datastructures
 werkzeug.sansio.request: datetime=datetime: parse_qsl=urllib.parse:
 werkzeug.sansio.response: HTTPStatus=http: datetime=datetime: timedelta=datetime:
     timezone=datetime:
+werkzeug.sansio.utils: quote=urllib.parse:
 werkzeug.security: hashlib hmac secrets
 werkzeug.serving: ForkingMixIn=socketserver: HTTPServer=http.server: dt=datetime:datetime errno
     selectors socketserver timedelta=datetime: timezone=datetime: urlsplit=urllib.parse:
 werkzeug.test: BytesIO=io: TemporaryFile=tempfile: _TAnyMultiDict=* dataclasses
     defaultdict=collections: mimetypes random=random: time=time: unquote=urllib.parse:
 werkzeug.testapp: importlib wrap=textwrap:
-werkzeug.urls: urlencode=urllib.parse:
+werkzeug.urls: quote=urllib.parse: unquote=urllib.parse: urlencode=urllib.parse: urllib
+    urlsplit=urllib.parse: urlunsplit=urllib.parse:
 werkzeug.utils: _T=* _TAccessorValue=* escape=markupsafe: io mimetypes os pkgutil
     quote=urllib.parse: unicodedata
 werkzeug.wrappers.request: BytesIO=io: cabc=collections.abc functools json

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from time import time
 from typing import IO, TYPE_CHECKING, Any
+from zlib import adler32
 
 from carboy.file_wrapper import FileWrapper
 from carboy.http.exceptions import NotFound, RequestedRangeNotSatisfiable
@@ -16,7 +17,7 @@ from carboy.http.request.request import Request
 from carboy.http.response.response import Response
 from carboy.http.security import safe_join
 from carboy.http.wsgi import wrap_file
-from carboy.late import parse, pathlib, zlib
+from carboy.late import parse, pathlib
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -180,7 +181,7 @@ def _describe(
     if isinstance(etag, str):
         response.set_etag(etag)
     elif etag and source.path is not None and source.stat is not None:
-        check = zlib.adler32(os.fsencode(source.path))
+        check = adler32(os.fsencode(source.path))
         response.set_etag(f"{source.stat.st_mtime}-{source.stat.st_size}-{check}")
 
 

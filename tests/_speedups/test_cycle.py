@@ -155,17 +155,47 @@ def hooked(name: str) -> carboy.Flask:
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "left"),
     [
-        "before_request",
-        "after_request",
-        "teardown_request",
-        "teardown_appcontext",
-        "url_value_preprocessor",
+        ("before_request", []),
+        ("after_request", ["run"]),
+        ("teardown_request", []),
+        ("teardown_appcontext", []),
+        ("url_value_preprocessor", ["handle"]),
     ],
 )
-def test_an_application_with_hooks_is_left_to_the_twin(name: str, twins: list[str]) -> None:
-    assert asked(hooked(name), twins) == ["handle"]
+def test_the_twins_do_what_follows_from_hooks(name: str, left: list[str], twins: list[str]) -> None:
+    app = hooked(name)
+    assert asked(app, twins) == left
+    assert asked(app, twins, "/missing") == ["handle"]
+
+
+@pytest.mark.parametrize("kind", ["answers", "fails", "changes the values", "changes the view"])
+def test_a_hook_before_the_view_decides_as_with_the_twin(kind: str) -> None:
+    app = application(lambda number=0: f"view {number}")
+    app.register_error_handler(ValueError, lambda error: ("failed", 500))
+    hooked = False
+
+    @app.before_request
+    def hook() -> Any:
+        if not hooked:
+            return None
+        if kind == "answers":
+            return "hook"
+        if kind == "fails":
+            raise ValueError("hook")
+        if kind == "changes the values":
+            carboy.request.view_args = {"number": 9}
+        else:
+            app.view_functions["number"] = lambda number: "other"
+        return None
+
+    lane = lane_of(app)
+    hooked = True
+    mine, theirs = both(app, Req("/5"), lane)
+    assert mine == theirs
+    expected = {"answers": b"hook", "fails": b"failed", "changes the values": b"view 9"}
+    assert mine[3] == expected.get(kind, b"other")
 
 
 def test_a_receiver_of_a_signal_takes_part(twins: list[str]) -> None:

@@ -11,7 +11,7 @@ cdef class Lane:
     cdef object plan
     cdef bint quick
     cdef object config  # a dict, perhaps of a subclass with the same `__getitem__`
-    cdef dict plan_state, views
+    cdef dict plan_state, views, before
     cdef object url_map, json
     cdef bint own_errors, own_json
     cdef tuple cookie_mark  # the name of the session cookie, and the bytes that tell it
@@ -22,4 +22,6 @@ cdef class Lane:
     cdef object answer_without_rule(self, object exchange, object method, object search)
     cdef bint may_have_session(self, object exchange) except -1
     cdef object answer_of(self, object ctx, object value)
-    cdef bint only_the_view(self) except -1
+    cdef bint has_teardown(self)
+    cdef bint is_unhooked(self)
+    cdef list hooks_before(self)

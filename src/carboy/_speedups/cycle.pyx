@@ -4,8 +4,8 @@
 (app/cycle.py).
 
 Ordinary is a request in the default domain, in an application whose cycle is that of the package,
-if nothing but the view takes part, or if no rule matches the path and nothing takes part at all (the
-twin of app/no_route.py). Everything else is done by the twins:
+without receivers of signals, or one that no rule matches, if nothing takes part at all (the twin of
+app/no_route.py). Everything else is done by the twins:
 
     before the view     they take the whole request
     after the view      `run` goes on with the value or the error of the view, as it does with those
@@ -44,6 +44,7 @@ cdef extern from "Python.h":
     int PyContextVar_Get(object variable, PyObject* default, PyObject** value) except -1
     int PyContextVar_Reset(object variable, object token) except -1
     PyObject* PyObject_CallNoArgs(object function)
+    PyObject* PyObject_CallFunctionObjArgs(object function, ...)
     PyObject* PyObject_Call(object function, object arguments, object keywords)
     bint PyUnicode_IS_ASCII(object text)
     Py_UCS4 PyUnicode_READ_CHAR(object text, Py_ssize_t index)
@@ -51,12 +52,13 @@ cdef extern from "Python.h":
     Py_ssize_t PyBytes_GET_SIZE(object data)
 
 cdef tuple NO_ARGUMENTS = ()
+cdef list NO_HOOKS = []
 cdef object YES = True, NO = False  # a cast of the literals would be one of numbers
 
 # --- what app/lane.py hands over
 
 cdef object RequestContext, active, prepare_twin, handle_twin, run, raising, returning
-cdef object release, session_to_refresh, missing_of, Search, NO_RULE
+cdef object release, session_to_refresh, missing_of, Search, NO_RULE, call_view, finish_pushed
 cdef dict signals
 cdef list LENGTHS
 cdef object HTML
@@ -68,6 +70,7 @@ def prepare(names):
     """Take the classes and functions of the twins, by their names."""
     global RequestContext, active, prepare_twin, handle_twin, run, raising, returning
     global release, session_to_refresh, missing_of, Search, NO_RULE, signals, LENGTHS, HTML
+    global call_view, finish_pushed
     global APP, EXCHANGE, MATCH, METHOD, AFTER, OPENED, TOKENS, REQUEST, APP_CTX
     global RULE, OTHER_PATH, ALLOWED, MISMATCH
     RequestContext = names["RequestContext"]
@@ -75,6 +78,7 @@ def prepare(names):
     prepare_twin, handle_twin, run = names["prepare"], names["handle"], names["run"]
     raising, returning = names["raising"], names["returning"]
     release, session_to_refresh = names["release"], names["session_to_refresh"]
+    call_view, finish_pushed = names["call_view"], names["finish_pushed"]
     missing_of, Search, NO_RULE = names["missing_of"], names["Search"], names["NO_RULE"]
     signals, LENGTHS, HTML = names["signals"], names["LENGTHS"], names["HTML"]
     slots = names["slots"]
@@ -157,6 +161,7 @@ cdef class Lane:
             self.plan_state = plan.__dict__
             self.config = config
             self.views = plan.views
+            self.before = plan.before
             self.url_map = self.app.url_map
             self.own_errors = not plan.stock_errors
             self.json = self.app.json
@@ -194,17 +199,40 @@ cdef class Lane:
             match = self.url_map.search(<object>domain, (<str>method).upper(), path)
         return match
 
-    cdef bint only_the_view(self) except -1:
-        """Whether no hook, teardown function or receiver of a signal can take part now."""
-        cdef dict state = self.state
-        return (
-            (PyDict_GetItem(signals, "loaded") == <PyObject*>NO or are_unheard())
-            and is_empty(PyDict_GetItem(state, "before_request_funcs"))
-            and is_empty(PyDict_GetItem(state, "url_value_preprocessors"))
-            and is_empty(PyDict_GetItem(state, "after_request_funcs"))
-            and is_empty(PyDict_GetItem(state, "teardown_request_funcs"))
-            and is_empty(PyDict_GetItem(state, "teardown_appcontext_funcs"))
+    cdef bint has_teardown(self):
+        """Whether teardown functions may have to be called."""
+        return not (
+            is_empty(PyDict_GetItem(self.state, "teardown_request_funcs"))
+            and is_empty(PyDict_GetItem(self.state, "teardown_appcontext_funcs"))
         )
+
+    cdef bint is_unhooked(self):
+        """Whether no hook or teardown function can take part."""
+        return (
+            is_empty(PyDict_GetItem(self.state, "before_request_funcs"))
+            and is_empty(PyDict_GetItem(self.state, "url_value_preprocessors"))
+            and is_empty(PyDict_GetItem(self.state, "after_request_funcs"))
+            and not self.has_teardown()
+        )
+
+    cdef list hooks_before(self):
+        """The functions that are called before the view; None if `preprocess` has to find them."""
+        cdef PyObject* table = PyDict_GetItem(self.state, "before_request_funcs")
+        cdef PyObject* found
+        cdef PyObject* known
+        if not is_empty(PyDict_GetItem(self.state, "url_value_preprocessors")):
+            return None
+        if is_empty(table):
+            return NO_HOOKS
+        if table == NULL or not isinstance(<object>table, dict) or PyDict_Size(<object>table) != 1:
+            return None
+        found = PyDict_GetItem(<object>table, None)
+        known = PyDict_GetItem(self.before, None)
+        if found == NULL or known == NULL:
+            return None
+        if <object>PyTuple_GET_ITEM(<object>known, 0) != <object>found:
+            return None
+        return <list>PyTuple_GET_ITEM(<object>known, 1)
 
     cdef object answer_to(self, object exchange, object method, object match):
         cdef dict state = self.state
@@ -222,13 +250,14 @@ cdef class Lane:
             or match is None
             or PyDict_GetItem(state, "_got_first_request") != <PyObject*>YES
             or PyDict_GetItem(self.plan_state, "awaits") != <PyObject*>NO
-            or not self.only_the_view()
+            or not (PyDict_GetItem(signals, "loaded") == <PyObject*>NO or are_unheard())
         ):
             return handle_twin(self.app, exchange)
         if type(match) is not tuple:
             answer = self.answer_without_rule(exchange, method, match)
             return handle_twin(self.app, exchange) if answer is None else answer
-        if method == "OPTIONS":
+        hooks = self.hooks_before()
+        if hooks is None or method == "OPTIONS":
             return handle_twin(self.app, exchange)
         rule = <object>PyTuple_GET_ITEM(match, 0)
         values = <object>PyTuple_GET_ITEM(match, 1)
@@ -260,7 +289,21 @@ cdef class Lane:
         put(ctx, REQUEST, None)
         put(ctx, APP_CTX, None)
         token = PyContextVar_Set(active, ctx)
-        value = PyObject_Call(view, NO_ARGUMENTS, values) if values else PyObject_CallNoArgs(view)
+        value = NULL
+        for hook in hooks:
+            value = PyObject_CallNoArgs(hook)
+            if value != <PyObject*>None:
+                break  # an answer or an error
+            Py_XDECREF(value)
+        if hooks:
+            if value == <PyObject*>None:  # a hook may have changed the request
+                value = PyObject_CallFunctionObjArgs(
+                    call_view, <PyObject*>self.app, <PyObject*>plan, <PyObject*>ctx, NULL
+                )
+        elif values:
+            value = PyObject_Call(view, NO_ARGUMENTS, values)
+        else:
+            value = PyObject_CallNoArgs(view)
         if value == NULL:
             return run(
                 self.app, plan, ctx, exchange, None, None, (token, raising(taken_error()))
@@ -270,6 +313,9 @@ cdef class Lane:
         answer = self.answer_of(ctx, result)
         if answer is None:
             return run(self.app, plan, ctx, exchange, None, None, (token, returning(result)))
+        if self.has_teardown():
+            finish_pushed(self.app, plan, ctx, token)
+            return answer
         # What `run` does at its end, if nothing takes part in it.
         request = get(ctx, REQUEST)
         if request is not None:
@@ -281,11 +327,11 @@ cdef class Lane:
         return answer
 
     cdef object answer_without_rule(self, object exchange, object method, object search):
-        """As `answer` of app/no_route.py for a 404, if `only_the_view` could take part; else None.
-        """
+        """As `answer` of app/no_route.py for a 404 without any hooks; else None."""
         cdef PyObject* handlers = PyDict_GetItem(self.state, "error_handler_spec")
         if (
             self.own_errors
+            or not self.is_unhooked()
             or type(search) is not Search
             or not has(search, RULE, None)
             or not has(search, OTHER_PATH, None)
@@ -336,7 +382,8 @@ cdef class Lane:
             or not has(ctx, OPENED, None)
             or not has(ctx, TOKENS, None)
             or secret == NULL
-            or not self.only_the_view()
+            or not is_empty(PyDict_GetItem(self.state, "after_request_funcs"))
+            or not (PyDict_GetItem(signals, "loaded") == <PyObject*>NO or are_unheard())
         ):
             return None
         try:

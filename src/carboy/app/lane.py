@@ -15,6 +15,7 @@ from carboy.app.context import RequestContext, release
 from carboy.app.no_route import missing_of
 from carboy.app.plan import NO_RULE
 from carboy.app.sessions import session_to_refresh
+from carboy.app.teardown import finish_pushed
 from carboy.routing.trie import Search
 from carboy.speedups import MODULES, speedups
 
@@ -55,6 +56,8 @@ def _choose(module: ModuleType | None) -> None:
                 "RequestContext": RequestContext,
                 "Search": Search,
                 "active": _cv,
+                "call_view": cycle.call_view,
+                "finish_pushed": finish_pushed,
                 "handle": cycle.handle,
                 "missing_of": missing_of,
                 "prepare": cycle.prepare,

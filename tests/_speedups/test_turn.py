@@ -218,6 +218,25 @@ def test_both_twins_send_the_same_bytes() -> None:
     assert len(found) == 1
 
 
+@pytest.mark.parametrize("changed", ["path", "query", "target", "method"])
+def test_a_head_that_an_application_has_changed_is_not_that_of_the_next_request(
+    which: str, changed: str
+) -> None:
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        setattr(environ["carboy.exchange"].head, changed, "changed")
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        names = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "REQUEST_URI")
+        return [" ".join(environ[name] for name in names).encode() + b"<end>"]
+
+    with known(application) as live:
+        assert is_compiled(live) == (which == "compiled")
+        with live.client() as client:
+            for path, asked in (("/", "/  /"), ("/a?b=1", "/a b=1 /a?b=1")):
+                for _ in range(3):
+                    client.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+                    assert client.until(b"<end>").endswith(f"\r\n\r\nGET {asked}<end>".encode())
+
+
 # -- bodies -------------------------------------------------------------------------------------
 
 

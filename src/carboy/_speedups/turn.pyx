@@ -7,21 +7,13 @@
     Turn.read_next     Engine._read_deferred                   (the same)
     Turn.dispatch      Dispatcher.dispatch                     (server/dispatching.py)
     Turn.holds_back    Pipelining.hold_back                    (server/pipelining.py)
-    Turn.push          Connection.push                         (server/connection.py)
+    push               Connection.push                         (server/connection.py)
     Turn.watch         the looks of Crew._watch                (server/crew.py)
 
 Each does what its twin in Python does with an ordinary request, and leaves every other to it. The
 steps around them, the tables they use and the proof of what a thread may touch are those of the
-twins: only the leader calls a Turn.
-
-System calls are made without giving the interpreter lock up, which takes longer than the calls.
-
-    They cannot wait         MSG_DONTWAIT, whatever mode the descriptor is in.
-    The descriptor is right  The socket says which descriptor it has (-1 once it is closed or
-                             detached) immediately before the call. To close it, a thread needs
-                             the interpreter lock, and the socket forgets the descriptor before it
-                             gives the lock up. Interpreters without the lock use the twins.
-    No signal is sent        MSG_NOSIGNAL. A peer that has gone is an error as in Python.
+twins: only the leader calls a Turn. System calls do not give the interpreter lock up
+(plain_sockets.pyx).
 
 The slots of some classes are read and written where they are in memory (slots.pxd), as the
 interpreter does for their methods.
@@ -31,20 +23,19 @@ from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.dict cimport PyDict_GetItemWithError
-from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
 from cpython.list cimport PyList_Append, PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject
 from cpython.sequence cimport PySequence_DelSlice
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
-from libc.errno cimport EAGAIN, EINTR, errno
 from libc.string cimport memcmp, memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from carboy._speedups.asgi cimport Steps
 from carboy._speedups.asgi_call cimport Maker
 from carboy._speedups.cycle cimport Lane, key_of
-from carboy._speedups.response cimport ordinary
+from carboy._speedups.machine cimport NONE, accept, head_in, whole_response
+from carboy._speedups.plain_sockets cimport receive, send
 from carboy._speedups.slots cimport fresh, get, has, put, slot_offset
 from carboy._speedups.wsgi cimport Call, Repeated
 
@@ -69,20 +60,9 @@ from carboy.server.in_flight import TEXT
 from carboy.server.responder import LARGE, ResponderSlots
 
 cdef extern from "Python.h":
-    int PyUnicode_KIND(object text)
-    unsigned char* PyUnicode_1BYTE_DATA(object text)
-    Py_ssize_t PyUnicode_GET_LENGTH(object text)
     object PyContext_New()
     int PyContext_Enter(object context) except -1
     int PyContext_Exit(object context) except -1
-
-cdef extern from *:
-    """
-    /* The first member of the object of a socket (Modules/socketmodule.h). */
-    typedef struct { PyObject_HEAD int fd; } CarboySocket;
-    """
-    ctypedef struct CarboySocket:
-        int fd
 
 cdef extern from "string.h":
     void* memmem(const void* where, size_t size, const void* what, size_t length)
@@ -99,13 +79,6 @@ cdef extern from *:
     """
     Py_ssize_t list_size(PyObject* of) noexcept nogil
 
-cdef extern from "sys/socket.h":
-    enum:
-        MSG_DONTWAIT
-        MSG_NOSIGNAL
-    ssize_t c_recv "recv" (int fd, void* buffer, size_t size, int flags)
-    ssize_t c_send "send" (int fd, const void* buffer, size_t size, int flags)
-
 # --- slots
 
 cdef Py_ssize_t REPEATED = slot_offset(Connection.__dict__["repeated"])
@@ -119,13 +92,11 @@ cdef Py_ssize_t BROKEN = slot_offset(Connection.__dict__["broken"])
 cdef Py_ssize_t INTEREST = slot_offset(Connection.__dict__["interest"])
 cdef Py_ssize_t SINCE = slot_offset(Connection.__dict__["since"])
 cdef Py_ssize_t READING = slot_offset(Machine.__dict__["reading"])
-cdef Py_ssize_t WRITING = slot_offset(Machine.__dict__["writing"])
 cdef Py_ssize_t MUST_CLOSE = slot_offset(Machine.__dict__["must_close"])
 cdef Py_ssize_t HEAD = slot_offset(Machine.__dict__["head"])
 cdef Py_ssize_t EXCESS = slot_offset(Machine.__dict__["excess"])
 cdef Py_ssize_t BUFFER = slot_offset(Machine.__dict__["_buffer"])
 cdef Py_ssize_t LIMITS = slot_offset(Machine.__dict__["_limits"])
-cdef Py_ssize_t QUICK = slot_offset(Machine.__dict__["_quick"])
 cdef Py_ssize_t READER = slot_offset(Machine.__dict__["_reader"])
 cdef Py_ssize_t SHORT = slot_offset(Machine.__dict__["short"])
 cdef Py_ssize_t AFTER_SENT = slot_offset(Connection.__dict__["after_sent"])
@@ -140,13 +111,9 @@ cdef Py_ssize_t CONTEXT = slot_offset(ExchangeSlots.__dict__["context"])
 cdef Py_ssize_t EXCHANGE_HEAD = slot_offset(ExchangeSlots.__dict__["head"])
 cdef Py_ssize_t KEY = slot_offset(ExchangeSlots.__dict__["key"])
 cdef Py_ssize_t MATCH = slot_offset(ExchangeSlots.__dict__["match"])
-cdef Py_ssize_t LENGTH = slot_offset(RequestHead.content_length)
 cdef Py_ssize_t HOST = slot_offset(RequestHead.host)
-cdef Py_ssize_t KEEP_ALIVE = slot_offset(RequestHead.keep_alive)
 cdef Py_ssize_t METHOD = slot_offset(RequestHead.method)
-cdef Py_ssize_t MINOR = slot_offset(RequestHead.minor)
 cdef Py_ssize_t PATH = slot_offset(RequestHead.path)
-cdef Py_ssize_t TARGET = slot_offset(RequestHead.target)
 cdef Py_ssize_t TAIL = slot_offset(RequestHead.tail)
 cdef Py_ssize_t RESPONDER = slot_offset(ExchangeSlots.__dict__["responder"])
 cdef Py_ssize_t ASLEEP = slot_offset(CrewSlots.__dict__["asleep"])
@@ -160,10 +127,8 @@ cdef Py_ssize_t SLOT = slot_offset(Lead.__dict__["slot"])
 # --- members by plain names, as in the twins
 
 cdef object NOTHING_READ = Reading.IDLE
-cdef object REQUEST_READ = Reading.DONE
 cdef object SOME_READ = Reading.HEAD
 cdef object WAITING = Writing.WAITING
-cdef object ANSWERED = Writing.DONE
 cdef object IDLE = Phase.IDLE
 cdef object IN_HEAD = Phase.HEAD
 cdef object READ = 1  # of net/poller.py
@@ -174,7 +139,6 @@ cdef Py_ssize_t large = LARGE
 cdef Py_ssize_t most_made = MOST_MADE
 cdef Py_ssize_t text_size = TEXT  # bytes of a request that are shown
 cdef object answer_of = wsgi.answer_of
-cdef dict readers = reading.__dict__  # whose functions change
 
 
 cdef inline double clock() noexcept:
@@ -182,97 +146,6 @@ cdef inline double clock() noexcept:
     cdef timespec now
     clock_gettime(CLOCK_MONOTONIC, &now)
     return <double>(<long long>now.tv_sec * 1000000000 + now.tv_nsec) / 1e9
-
-
-# --- the system calls
-
-cdef inline int descriptor_in_place(object sock) noexcept:
-    return (<CarboySocket*><PyObject*>sock).fd
-
-
-cdef bint is_in_place() except -1:
-    """Whether sockets have their descriptor where CarboySocket says so, open and closed."""
-    one, other = sockets.socketpair()
-    with one, other:
-        for sock in (one, other):
-            if type(sock) is not plain_socket or descriptor_in_place(sock) != sock.fileno():
-                return False
-    return descriptor_in_place(one) == -1 and descriptor_in_place(other) == -1
-
-
-cdef bint in_place = is_in_place()
-
-
-cdef inline int descriptor(object sock) except? -1:
-    """The descriptor that the socket has now; -1 if it has none any more."""
-    return descriptor_in_place(sock) if in_place else sock.fileno()
-
-
-cdef bytes receive(object sock, char* buffer, Py_ssize_t size):
-    """As sock.recv(size). Raises OSError."""
-    cdef Py_ssize_t count
-    cdef int fd = descriptor(sock)
-    while True:
-        count = c_recv(fd, buffer, size, MSG_DONTWAIT)
-        if count >= 0:
-            return PyBytes_FromStringAndSize(buffer, count)
-        if errno != EINTR:
-            PyErr_SetFromErrno(OSError)
-        PyErr_CheckSignals()
-        fd = descriptor(sock)  # a signal handler may have closed it
-
-
-cdef Py_ssize_t send(object sock, bytes data) except -1:
-    """As sock.send(data), but 0 when the socket is full. Raises OSError."""
-    cdef Py_ssize_t count
-    cdef int fd = descriptor(sock)
-    while True:
-        count = c_send(
-            fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), MSG_DONTWAIT | MSG_NOSIGNAL
-        )
-        if count >= 0:
-            return count
-        if errno == EAGAIN:
-            return 0
-        if errno != EINTR:
-            PyErr_SetFromErrno(OSError)
-        PyErr_CheckSignals()
-        fd = descriptor(sock)
-
-
-# --- the answer
-
-cdef inline bint is_head(object method) noexcept:
-    return (
-        PyUnicode_GET_LENGTH(method) == 4
-        and memcmp(PyUnicode_1BYTE_DATA(method), b"HEAD", 4) == 0
-    )
-
-
-cdef bytes whole_response(
-    object machine, object status, object headers, bytes body, bytes extra
-):
-    """Machine.whole_response for an ordinary response, which changes the machine; else None."""
-    if type(machine) is not Machine:
-        return None
-    head = get(machine, HEAD)
-    if (
-        not has(machine, READING, REQUEST_READ)
-        or not has(machine, WRITING, WAITING)
-        or not has(machine, MUST_CLOSE, False)
-        or type(headers) is not list
-        or not isinstance(head, RequestHead)
-        or not get(head, MINOR)
-        or is_head(get(head, METHOD))
-    ):
-        return None
-    whole = ordinary(status, <list>headers, body, extra, PyBytes_GET_SIZE(body))
-    if whole is not None:
-        put(machine, WRITING, ANSWERED)
-        # IDLE means that the buffer is empty; bytes in the buffer come before new bytes.
-        data = get(get(machine, BUFFER), DATA)
-        put(machine, READING, SOME_READ if PyByteArray_GET_SIZE(data) else NOTHING_READ)
-    return whole
 
 
 # --- the turn
@@ -289,20 +162,8 @@ cdef int show(object memory, bytes data) except -1:
     return 0
 
 
-cdef inline void accept(object machine, object head) noexcept:
-    """The state of the machine after a whole request."""
-    put(machine, HEAD, head)
-    put(machine, WRITING, WAITING)
-    put(machine, MUST_CLOSE, False if get(head, KEEP_ALIVE) else True)
-    put(machine, READING, REQUEST_READ)
-
-
 cdef enum:
     MOST_LOOKS = 128  # of one call of `watch`
-
-
-cdef enum:
-    NONE = 0  # where the body is, if there is none
 
 
 cdef class Given:
@@ -314,28 +175,6 @@ cdef class Given:
         if self.error is not None:
             raise self.error
         return self.data
-
-
-cdef inline object reader(str name):
-    return <object>PyDict_GetItemWithError(readers, name)
-
-
-cdef bint is_of(object head, const char* p, Py_ssize_t size) noexcept:
-    """Whether a head without a body, which has a tail, was read from just these bytes."""
-    cdef object method = get(head, METHOD), target = get(head, TARGET), tail = get(head, TAIL)
-    cdef Py_ssize_t first = PyUnicode_GET_LENGTH(method), second = PyUnicode_GET_LENGTH(target)
-    cdef Py_ssize_t third = PyBytes_GET_SIZE(tail)
-    return (
-        type(head) is RequestHead
-        and size == first + 1 + second + third
-        and has(head, LENGTH, None)
-        and PyUnicode_KIND(method) == 1
-        and PyUnicode_KIND(target) == 1
-        and memcmp(p, PyUnicode_1BYTE_DATA(method), first) == 0
-        and p[first] == 32
-        and memcmp(p + first + 1, PyUnicode_1BYTE_DATA(target), second) == 0
-        and memcmp(p + first + 1 + second, PyBytes_AS_STRING(tail), third) == 0
-    )
 
 
 cdef Repeated again(object connection, object head):
@@ -496,7 +335,7 @@ cdef class Turn(Maker):
             or not has(connection, PHASE, IDLE)
         ):
             return data
-        head = self.head_in(machine, data, &body)
+        head = head_in(machine, data, &body)
         if head is None or type(head) is not RequestHead:
             return data
         return self.begin(connection, machine, head, data, body)
@@ -523,7 +362,7 @@ cdef class Turn(Maker):
                 if end != NULL:
                     size = end - start + 4
                     part = PyBytes_FromStringAndSize(start, size)
-                    head = self.head_in(machine, part, &body)
+                    head = head_in(machine, part, &body)
                     if type(head) is RequestHead and body == NONE:
                         PySequence_DelSlice(data, 0, size)
                         put(buffer, SEARCHED, 0)
@@ -600,43 +439,6 @@ cdef class Turn(Maker):
             exchange.body_size = PyBytes_GET_SIZE(data) - body
         self.append_ready((exchange, data))
         return None
-
-    cdef object head_in(self, object machine, bytes data, Py_ssize_t* body):
-        """The head in `data`, if `data` is an ordinary one, or one and its whole body.
-
-        `body`: where the body is in `data`.
-        """
-        cdef const char* p = PyBytes_AS_STRING(data)
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(data), quick = get(machine, QUICK)
-        cdef long long start, end
-        body[0] = NONE
-        last = get(machine, HEAD)
-        if isinstance(last, RequestHead) and get(last, TAIL):
-            if size <= quick and is_of(last, p, size):
-                return last
-            tail = <bytes>get(last, TAIL)
-            end = size - <long long>(get(last, LENGTH) or 0)
-            start = end - PyBytes_GET_SIZE(tail)
-            if (
-                start > 0
-                and end <= quick
-                and memcmp(p + start, PyBytes_AS_STRING(tail), end - start) == 0
-            ):
-                head = reader("similar_head")(data if end == size else data[:end], last)
-                if head is not None:
-                    body[0] = NONE if end == size else end
-                    return head
-        end = data.find(b"\r\n\r\n") + 4
-        if end < 4 or end > quick:
-            return None
-        if end == size:
-            head = reader("quick_head")(data, get(machine, LIMITS))
-            return None if head is None or head.content_length else head
-        head = reader("quick_head")(data[:end], get(machine, LIMITS))
-        if head is None or head.content_length != size - end:
-            return None
-        body[0] = end
-        return head
 
     cdef bint may_have(self, object exchange, object machine, Py_ssize_t size) except -1:
         """Whether the application is to get a body of this size, as BodyReader.begin decides."""

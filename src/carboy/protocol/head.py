@@ -163,7 +163,7 @@ def similar_head(data: bytes, last: RequestHead) -> RequestHead | None:
     known = _starts.get(start)
     if known is not None:
         method, path = known
-        if path is last.target and path is last.path and method is last.method:
+        if path is last.target and path is last.path and method is last.method and not last.query:
             return last
         head = _new(last.__class__)
         head.method = method

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import shutil
 import sys
@@ -64,6 +65,8 @@ def main() -> int:
         sys.exit("wrk is not installed. It generates the load (Debian: apt-get install wrk).")
     if not options.no_install and options.before is None:
         rivals.install()
+    # Rivals have their byte code from their installation. PYTHONDONTWRITEBYTECODE may be set.
+    compileall.compile_dir(rivals.ROOT / "src", quiet=1)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         plan = make_plan(options, Path(folder))
         measure.prepare(Path(folder))

@@ -105,10 +105,10 @@ class ServingHooks:
 
         return add if f is None else add(f)
 
-    def direct_ready_checks(self) -> list[ReadyCheck]:
+    def direct_ready_checks(self) -> list[tuple[str, float, Callable[[], Any]]]:
         """Name, time limit and function of each check, for a server."""
         return [
-            ReadyCheck(each.name, each.timeout, self._in_context(each.call))
+            (each.name, each.timeout, self._in_context(each.call))
             for each in self.ready_check_funcs
         ]
 

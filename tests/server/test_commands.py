@@ -23,14 +23,14 @@ def app(environ, start_response):
 """
 WORKER = """
 import os, signal, sys, time
-print("begun", os.getpid(), flush=True)
-print("to stderr", file=sys.stderr, flush=True)
 def stop(*_):
     print("asked to stop", flush=True)
     sys.stdout.write("last words")
     sys.stdout.flush()
     sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
+print("begun", os.getpid(), flush=True)
+print("to stderr", file=sys.stderr, flush=True)
 while True:
     time.sleep(60)
 """

@@ -192,7 +192,7 @@ def test_a_slow_request_with_a_crew_is_left_alone(folder: Path) -> None:
 def test_a_worker_whose_threads_are_all_stuck_is_replaced_when_requests_wait(
     folder: Path,
 ) -> None:
-    with started(folder, "-w", "1", "--threads", "2", "--graceful-timeout", "0.2") as server:
+    with started(folder, "-w", "1", "--threads", "2", "--graceful-timeout", "2") as server:
         server.address()
         before = children(server.pid)
         clients = []

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import urllib.parse
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from carboy.late import compiled_later
+from carboy.late import compiled_later, parse
 from write_stubs import PACKAGES, path, stub
 
 CACHE = Path(__file__).resolve().parents[1] / ".mypy_cache" / "users"
@@ -134,3 +135,15 @@ def test_a_type_checker_knows_the_names(tmp_path: Path) -> None:
         'user.py:7: error: Incompatible types in assignment (expression has type "int",'
         ' variable has type "str")  [assignment]',
     ], done.stdout + done.stderr
+
+
+def test_a_module_that_loads_later_has_the_names_that_the_module_has_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert parse.quote is urllib.parse.quote
+    monkeypatch.setattr("urllib.parse.quote", len)
+    assert parse.quote("abc") == 3  # type: ignore[comparison-overlap]
+    monkeypatch.undo()
+    assert parse.quote("a b") == "a%20b"
+    with pytest.raises(AttributeError, match="nothing"):
+        parse.nothing  # type: ignore[attr-defined]  # noqa: B018

@@ -1,8 +1,7 @@
-"""Modules of the standard library and regular expressions, made when they are first used.
+"""Modules that load, and regular expressions that are compiled, when they are first used.
 
 `from carboy.late import parse` gives what `from urllib import parse` gives, and `compiled_later`
-what `re.compile` gives. Without them, importing Flask and request takes a fifth less time. Each
-use takes a moment longer, so functions that run for every request do not use them.
+what `re.compile` gives. With them, importing Flask and request takes a fifth less time.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ __all__ = [
 
 
 class _LatePattern:
-    """Stands for `re.compile(text, flags)`. Two threads may both compile it."""
+    """The pattern of `re.compile(text, flags)`. Two threads may both compile it."""
 
     def __init__(self, text: Any, flags: int) -> None:
         self._arguments = text, flags
@@ -42,13 +41,20 @@ class _LatePattern:
 
 
 class _LateModule:
-    """Stands for a module. Its names are not kept: gevent and tests replace them."""
+    """A module, whose names are found in its own table from the first use on.
+
+    So a name that is replaced later, as gevent and tests do it, is the new one here, too.
+    """
+
+    __slots__ = ("__dict__", "_module")
 
     def __init__(self, module: str) -> None:
         self._module = module
 
     def __getattr__(self, name: str) -> object:
-        return getattr(import_module(self._module), name)
+        module = import_module(self._module)  # waits for another thread that imports it
+        self.__dict__ = vars(module)
+        return getattr(module, name)
 
 
 def compiled_later(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:

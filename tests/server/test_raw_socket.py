@@ -17,6 +17,7 @@ import pytest
 import websocket
 import werkzeug.serving
 
+from carboy.server.raw_socket import RawSocket
 from carboy.serving import make_server
 from live_engine import eventually, served
 from running import PATIENCE, Running
@@ -153,6 +154,25 @@ def test_the_socket_cannot_be_used_after_the_request() -> None:
         assert client.reply().body == b"hi"
         with pytest.raises(OSError, match="The request has ended"):
             kept[0].sendall(b"what belongs to nobody")
+
+
+def test_an_environ_has_a_complete_socket() -> None:
+    """The environ makes it without calling `__init__`."""
+    found: list[Any] = []
+
+    def looks(environ: Environ, start_response: Any) -> list[bytes]:
+        sock = environ["werkzeug.socket"]
+        slots = [RawSocket.__dict__[name] for name in ("_closed", "_exchange", "_rest")]
+        made = RawSocket(environ["carboy.exchange"])
+        found.extend(slot.__get__(sock) == slot.__get__(made) for slot in slots)
+        start_response("200 OK", [])
+        return [b"hi"]
+
+    with served(looks) as live, live.client() as client:
+        for _ in range(3):
+            client.request("GET", "/")
+            assert client.reply().body == b"hi"
+    assert found == [True] * 9
 
 
 def test_the_development_server_shows_no_page_at_its_end(

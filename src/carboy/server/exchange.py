@@ -253,7 +253,7 @@ class ServerExchange(ExchangeSlots):
                 body_variables(environ, head, self.body, self.body_size)
             environ["carboy.exchange"] = self
             environ["werkzeug.socket"] = sock = _new_socket(RawSocket)
-            sock._exchange = self
+            sock._exchange, sock._rest, sock._closed = self, b"", False
             if not connection.own_socket:  # the template is that of all requests of the client
                 environ["wsgi.early_hints"] = connection.early_hints
         return environ

@@ -23,39 +23,41 @@ NAMES = [
     "Response",
     "abort",
     "after_this_request",
-    "appcontext_popped",
-    "appcontext_pushed",
-    "appcontext_tearing_down",
-    "before_render_template",
     "copy_current_request_context",
     "current_app",
     "flash",
     "g",
     "get_flashed_messages",
     "get_template_attribute",
-    "got_request_exception",
     "has_app_context",
     "has_request_context",
     "json",
     "jsonify",
     "make_response",
-    "message_flashed",
     "redirect",
     "render_template",
     "render_template_string",
     "request",
-    "request_finished",
-    "request_started",
-    "request_tearing_down",
     "send_file",
     "send_from_directory",
     "session",
     "stream_template",
     "stream_template_string",
     "stream_with_context",
-    "template_rendered",
     "url_for",
 ]
+SIGNALS = (
+    "appcontext_popped",
+    "appcontext_pushed",
+    "appcontext_tearing_down",
+    "before_render_template",
+    "got_request_exception",
+    "message_flashed",
+    "request_finished",
+    "request_started",
+    "request_tearing_down",
+    "template_rendered",
+)
 
 
 def _flask() -> SimpleNamespace:
@@ -72,7 +74,7 @@ def _flask() -> SimpleNamespace:
     import werkzeug.wrappers
 
     return SimpleNamespace(
-        **{name: getattr(flask, name) for name in NAMES},
+        **{name: getattr(flask, name) for name in (*NAMES, *SIGNALS)},
         app_ctx=flask.globals.app_ctx,
         request_ctx=flask.globals.request_ctx,
         helpers=flask.helpers,
@@ -106,7 +108,7 @@ def _carboy() -> SimpleNamespace:
     import carboy.testing
 
     return SimpleNamespace(
-        **{name: getattr(carboy, name) for name in NAMES},
+        **{name: getattr(carboy, name) for name in (*NAMES, *SIGNALS)},
         app_ctx=carboy.app.globals.app_ctx,
         request_ctx=carboy.app.globals.request_ctx,
         helpers=carboy.app.helpers,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scenarios import Pair
+from scenarios import SIGNALS, Pair
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +29,15 @@ def quiet_loggers() -> Iterator[None]:
     logger.disabled = False
     logger.handlers.clear()
     logger.setLevel(logging.NOTSET)
+
+
+@pytest.fixture(autouse=True)
+def no_receivers_left(pair: Pair) -> Iterator[None]:
+    """Disconnect the receivers, some of which signals would keep for the tests of other modules."""
+    yield
+    for fl in (pair.flask, pair.carboy):
+        for name in SIGNALS:
+            getattr(fl, name)._clear_state()
 
 
 @pytest.fixture

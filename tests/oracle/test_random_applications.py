@@ -14,7 +14,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scenarios import Pair, Req
+from scenarios import SIGNALS, Pair, Req
 
 PAIR = Pair()
 Log = list[Any]
@@ -194,15 +194,6 @@ PARTS: dict[str, Callable[[Any, Log, Any, str], None]] = {
     "handler of HTTPException": partial(handler, "HTTPException"),
     "handler of Forbidden": partial(handler, "Forbidden"),
 }
-SIGNALS = (
-    "appcontext_popped",
-    "appcontext_pushed",
-    "appcontext_tearing_down",
-    "got_request_exception",
-    "request_finished",
-    "request_started",
-    "request_tearing_down",
-)
 CONFIG: dict[str, tuple[Any, ...]] = {
     "SECRET_KEY": (None, "key"),
     "PROPAGATE_EXCEPTIONS": (None, True),

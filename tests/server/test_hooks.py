@@ -222,7 +222,8 @@ from service import app
 
 class Own:
     def worker_start(self):
-        print("own worker_start", flush=True)
+        sys.stdout.write("own worker_start\\n")  # in one piece: two workers write
+        sys.stdout.flush()
 
 if __name__ == "__main__":
     hooks = {"object": Own(), "name": "shop_hooks", "none": object(), "missing": "no_such_module"}

@@ -327,7 +327,10 @@ def preprocess(app: Application, plan: Plan, ctx: RequestContext) -> Any:
                 change(request.endpoint, request.view_args)
     for name in names:
         if found := hooks.get(name):
-            for hook in plan.callables(app, plan.before, name, found):
+            known = plan.before.get(name)
+            if known is None or known[0] != found:
+                known = plan.learn_hooks(app, plan.before, name, found)
+            for hook in known[1]:
                 rv = hook()
                 if rv is not None:
                     return rv
@@ -443,7 +446,10 @@ def process(app: Application, plan: Plan, ctx: RequestContext, response: Respons
     if hooks := app.after_request_funcs:
         for name in APP_NAMES if hooks.keys() <= ONLY_APP else plan.hook_names(ctx):
             if found := hooks.get(name):
-                for hook in reversed(plan.callables(app, plan.after, name, found)):
+                known = plan.after.get(name)
+                if known is None or known[0] != found:
+                    known = plan.learn_hooks(app, plan.after, name, found)
+                for hook in reversed(known[1]):
                     response = hook(response)
     if ctx._opened is not None or plan.config["SECRET_KEY"] is not None or plan.keyless_sessions:
         save_session(app, ctx, response)

@@ -395,15 +395,26 @@ class Plan(Steps):
     def callables(
         self, app: Application, known: dict[str | None, Callables], name: str | None, hooks: Any
     ) -> list[Callable[..., Any]]:
-        """The hooks of one name in a table, as they are called; kept like those of views."""
+        """The hooks of one name in a table, as they are called."""
         found = known.get(name)
         if found is None or found[0] != hooks:
-            kept = list(hooks)
-            found = kept, [app.ensure_sync(hook) for hook in kept]
-            self.awaits = self.awaits or found[0] != found[1]
-            if not self.ensure_sync:
-                known[name] = found
+            found = self.learn_hooks(app, known, name, hooks)
         return found[1]
+
+    def learn_hooks(
+        self,
+        app: Application,
+        known: dict[str | None, Callables],
+        name: str | None,
+        hooks: Iterable[Any],
+    ) -> Callables:
+        """The hooks of one name in a table and their callables, kept like those of views."""
+        kept = list(hooks)
+        found = (kept, [app.ensure_sync(hook) for hook in kept])
+        self.awaits = self.awaits or found[0] != found[1]
+        if not self.ensure_sync:
+            known[name] = found
+        return found
 
 
 Callables = tuple[list[Any], list[Callable[..., Any]]]

@@ -37,6 +37,7 @@ def lock():
 
 @app.get("/waits")
 def waits():
+    print("waits now", flush=True)
     while not os.path.exists("go"):
         time.sleep(0.02)
     return "went"

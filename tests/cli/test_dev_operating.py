@@ -48,7 +48,7 @@ def test_commands_work_against_a_development_server(project: Project, server: Ru
     worker = worker_of(project)
     asking = threading.Thread(target=server.get, args=("/waits",))
     asking.start()
-    eventually(lambda: project.value(status, "--timeout", "30")["workers"][0].get("requests") != [])
+    server.line("waits now")
     shown = project.run(status, "--timeout", "30")
     assert f"pid {server.pid}, serving" in shown and "GET /waits" in shown
     assert "shop:app on http://127.0.0.1:" in shown and "shop.py" in shown
@@ -85,7 +85,7 @@ def until_answered(project: Project) -> None:
 def test_commands_work_without_fork(project: Project, cold: Running) -> None:
     asking = threading.Thread(target=cold.get, args=("/waits",))
     asking.start()
-    eventually(lambda: project.value(status, "--timeout", "30")["workers"][0].get("requests") != [])
+    cold.line("waits now")
     shown = project.run(status, "--timeout", "30")
     assert "shop:app on http://127.0.0.1:" in shown and "GET /waits" in shown
     assert "GET /waits" in project.run(stacks, "--timeout", "30")
@@ -121,7 +121,7 @@ def test_a_worker_that_is_killed_leaves_a_report_with_its_requests(
     worker = worker_of(project)
     asking = threading.Thread(target=_gone, args=(server,))
     asking.start()
-    eventually(lambda: project.value(status, "--timeout", "30")["workers"][0].get("requests") != [])
+    server.line("waits now")
     os.kill(worker, signal.SIGSEGV)
     server.line("was killed by SIGSEGV")
     server.line("`carboy crashes 1` shows the stacks of all threads.")

@@ -84,13 +84,14 @@ class Prometheus:
             preexec_fn=die_with_parent,  # noqa: PLW1509 - only a system call
         )  # fmt: skip
         assert self.process.stderr is not None
-        found = None
-        for line in self.process.stderr:
-            found = found or re.search(r'"Listening on" address=(\S+)', line)
-            if "ready to receive" in line:
+        self.url, ready = "", False
+        for line in self.process.stderr:  # the two lines come from two threads, in either order
+            if found := re.search(r'"Listening on" address=(\S+)', line):
+                self.url = f"http://{found[1]}/api/v1/"
+            ready = ready or "ready to receive" in line
+            if self.url and ready:
                 break
-        assert found is not None
-        self.url = f"http://{found[1]}/api/v1/"
+        assert self.url and ready
         self.reader = threading.Thread(target=self.process.stderr.read)
         self.reader.start()
 

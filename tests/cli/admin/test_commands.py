@@ -133,7 +133,7 @@ def test_the_stacks_show_the_calls_of_a_request(project: Project, how: str) -> N
     with project.serve(how) as server:
         asking = threading.Thread(target=server.get, args=("/waits",))
         asking.start()
-        until(project, lambda found: any(each["requests"] for each in found))
+        server.line("waits now")
         text = project.run(stacks)
         assert "1 with a request" in text and "GET /waits HTTP/1.1 (for " in text
         assert "in waits\n    time.sleep(0.02)" in text or "in waits\n    while" in text

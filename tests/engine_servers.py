@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chromium import program
-from running import PATIENCE, die_with_parent
+from running import PATIENCE, die_with_parent, free_port
 
 
 class Lines:
@@ -86,13 +86,13 @@ class RedisServer:
 
 
 class NatsServer:
-    """A nats-server on a port that it has chosen itself, and keeps after a restart."""
+    """A nats-server on a port that it keeps after a restart."""
 
     def __init__(self, folder: Path, *, jetstream: bool = True, options: str = "") -> None:
         self.folder = folder
         self.jetstream = jetstream
         self.options = options
-        self.port = -1
+        self.port = free_port()
         self.process: subprocess.Popen[str] | None = None
         self.lines: Lines | None = None
 
@@ -111,8 +111,6 @@ class NatsServer:
             preexec_fn=die_with_parent,  # noqa: PLW1509 - one call into the kernel
         )  # fmt: skip
         self.lines = Lines(process.stderr)
-        line = self.lines.until("Listening for client connections on")
-        self.port = int(line.strip().rpartition(":")[2])
         self.lines.until("Server is ready")
 
     def stop(self) -> None:

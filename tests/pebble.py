@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import socket
 import ssl
@@ -15,21 +14,9 @@ from pathlib import Path
 
 from certificates import Authority
 from chromium import program
-from running import PATIENCE, die_with_parent
+from running import PATIENCE, die_with_parent, free_port
 
 A, NOERROR, NXDOMAIN = 1, 0x8180, 0x8183  # RFC 1035, section 4.1
-
-
-def pick_port() -> int:
-    """A free port that the kernel does not give to other sockets meanwhile."""
-    while True:
-        port = random.SystemRandom().randrange(20000, 32000)
-        with socket.socket() as sock:
-            try:
-                sock.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class Resolver:
@@ -75,7 +62,7 @@ class Pebble:
 
     def __init__(self, folder: Path) -> None:
         self.resolver = Resolver()
-        self.http_port, self.tls_port, port, management = (pick_port() for _ in range(4))
+        self.http_port, self.tls_port, port, management = (free_port() for _ in range(4))
         authority = Authority()
         certificate, key = authority.sign("127.0.0.1").write(folder, "pebble")
         self.ca = folder / "pebble-root.pem"

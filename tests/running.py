@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import http.client
 import inspect
 import multiprocessing
 import os
+import random
 import re
 import runpy
 import signal
@@ -277,7 +279,9 @@ def carboy(folder: Path, *args: str, code: int = 0, **env: str) -> str:
 
 
 def free_port() -> int:
-    """A free port, for programs that cannot choose one themselves."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A free port that the kernel does not give to other sockets meanwhile."""
+    while True:
+        port = random.SystemRandom().randrange(20000, 32000)
+        with contextlib.suppress(OSError), socket.socket() as sock:
+            sock.bind(("127.0.0.1", port))
+            return port

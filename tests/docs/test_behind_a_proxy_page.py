@@ -28,7 +28,7 @@ from certificates import Authority
 from chromium import program
 from documented import plan_of
 from live_engine import Client, Live, served
-from running import PATIENCE, die_with_parent
+from running import PATIENCE, die_with_parent, free_port
 from websocket_client import RawWebSocket, close, handshake
 
 PAGE = (Path(__file__).parents[2] / "docs" / "behind-a-proxy.md").read_text()
@@ -255,7 +255,7 @@ def web(request: pytest.FixtureRequest, folder: Path) -> Iterator[Proxy]:
     with ExitStack() as stack:
         live = stack.enter_context(served(shop(), listener=sock))
         stack.callback((folder / "web.sock").unlink)
-        listener = stack.enter_context(listen_tcp("127.0.0.1", 0))
+        listener = stack.enter_context(listen_tcp("127.0.0.1", free_port()))
         proxy = Proxy(listener.getsockname()[1], live)
         stack.enter_context(WEB[request.param](folder, listener))
         await_proxy(proxy)

@@ -18,7 +18,7 @@ from carboy.server import serve
 from carboy.serving import make_server, run_simple
 from carboy.serving.wsgi_server import BaseWSGIServer
 from live_engine import eventually
-from running import PATIENCE
+from running import PATIENCE, free_port
 
 app = Flask(__name__, static_folder=None)
 app.add_url_rule("/", view_func=lambda: "hello")
@@ -29,11 +29,6 @@ def _not_below_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests of the commands leave a variable in the environment, which app.run() reads."""
     for name in ("FLASK_RUN_FROM_CLI", "CARBOY_RUN_FROM_CLI"):
         monkeypatch.delenv(name, raising=False)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 def raise_in(thread: threading.Thread) -> None:

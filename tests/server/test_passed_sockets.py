@@ -12,7 +12,7 @@ import pytest
 from carboy.net.listener import Listener, listen_tcp, listen_unix
 from carboy.server.bind import open_sockets, parse_bind
 from carboy.server.passed_sockets import PassedSockets, store
-from running import PATIENCE, Running
+from running import PATIENCE, Running, free_port
 
 APP = """
 import os
@@ -87,9 +87,7 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
 def test_a_client_that_connects_during_a_restart_is_answered(
     tmp_path: Path, manager: Manager, how: str
 ) -> None:
-    port = 0
-    with listen_tcp("127.0.0.1", 0) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with manager.start(tmp_path, "--port", str(port), how) as first:
         manager.until("READY=1")
         assert first.get()[0] == 200

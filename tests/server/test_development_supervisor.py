@@ -57,7 +57,10 @@ def work(folder: Path, told: int, tells: int, requests: int) -> int:
     link.attend(lambda: os.write(stop, b"x"), 1.0)
     link.ready()
     os.read(stopped, 1)
-    if mode == "stays":
+    if mode == "leaves late":
+        (folder / "gate").open().read()
+        link.left()
+    if mode in ("stays", "leaves late"):
         threading.Event().wait()
     return 0
 
@@ -154,6 +157,30 @@ def test_a_worker_that_is_still_loading_is_killed_and_its_reasons_pass_to_the_ne
             it.save("serves", "a", "c")
             assert it.number() == 3
             it.expect("ready", False, ("a", "b", "c"))
+
+
+@in_a_fresh_process
+def test_the_user_is_told_of_new_code_when_the_old_worker_takes_no_more_connections(
+    tmp_path: Path,
+) -> None:
+    generations.KILL_DELAY = 0.1
+    it = Developing(tmp_path, graceful_timeout=PATIENCE)
+    (tmp_path / "mode").write_text("leaves late")
+    it.thread.start()
+    it.number()
+    it.expect("ready", True)
+    it.save("serves", "file")
+    with (tmp_path / "gate").open("w"):  # the old worker is about to leave
+        assert it.number() == 2
+        for text in ("a", "b", "c"):  # the supervisor knows by now that the new worker serves
+            it.supervisor.tell({"publish": "page", "paths": [text]})
+            while f"'paths': ['{text}']" not in it.heard.readline():
+                pass
+        it.told.put(("the old worker leaves",))
+    it.expect("the old worker leaves")
+    it.expect("ready", False, ("file",))
+    it.supervisor.stop(graceful=False)
+    it.thread.join(PATIENCE)
 
 
 @in_a_fresh_process

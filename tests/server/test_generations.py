@@ -121,6 +121,7 @@ def test_a_second_replacement_starts_over() -> None:
     workers.ready(3)
     assert not workers.replaced()
     assert workers.plan(3.0) == [(Do.STOP, 1)]
+    workers.left(1)
     assert workers.replaced()
     assert not workers.replaced()
 
@@ -170,6 +171,19 @@ def test_a_replacement_ends_with_new_workers_only() -> None:
         now += 1.0
     assert sorted(workers.members) == [4, 5, 6]
     assert least == 3
+
+
+def test_a_replacement_has_ended_when_the_old_workers_take_no_more_connections() -> None:
+    workers = generations(1)
+    workers.replace()
+    workers.plan(1.0)
+    workers.started(2, 1.0)
+    workers.ready(2)
+    assert workers.plan(2.0) == [(Do.STOP, 1)]
+    assert not workers.replaced()
+    workers.left(1)
+    assert workers.replaced()
+    assert not workers.replaced()
 
 
 def test_a_replacement_that_is_given_up_keeps_the_old_workers() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from carboy.server.processes.link import LEAVES, READY, SupervisorLink, WorkerLink
+from carboy.server.processes.link import LEAVES, LEFT, READY, SupervisorLink, WorkerLink
 from running import PATIENCE
 
 Ends = tuple[WorkerLink, SupervisorLink]
@@ -37,11 +37,13 @@ def attend(worker: SupervisorLink) -> None:
     worker.attend(stay, PATIENCE)
 
 
-def test_a_worker_says_that_it_is_ready_and_that_it_leaves(ends: Ends) -> None:
+def test_a_worker_says_that_it_is_ready_that_it_leaves_and_that_it_has_left(ends: Ends) -> None:
     supervisor, worker = ends
     worker.ready()
     worker.leaves()
-    assert supervisor.read() == READY + LEAVES
+    worker.left()
+    assert supervisor.read() == READY + LEAVES + LEFT
+    assert supervisor.take_stacks() == ""
 
 
 def test_a_report_comes_before_the_worker_is_ready(ends: Ends) -> None:

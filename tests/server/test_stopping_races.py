@@ -121,3 +121,29 @@ def test_a_request_read_in_the_turn_in_which_a_stop_begins_is_answered() -> None
         assert client.reply().body == b"hello"
         live.join()
     assert together
+
+
+def test_a_connection_after_the_listeners_were_left_is_for_another_process() -> None:
+    """The thread that stops the engine leaves them while the leader is inside a handler."""
+    entered, gate, left = threading.Event(), threading.Event(), threading.Event()
+
+    def waits(environ: Any, start_response: Any) -> Any:
+        entered.set()
+        gate.wait(60)
+        return hello(environ, start_response)
+
+    with served(waits, threads=1) as live, live.listener.dup() as other, live.client() as client:
+        client.send(GET)
+        assert entered.wait(60)
+        listeners, fd = live.engine.listeners, live.listener.fileno()
+        live.engine.stopping.left = left.set
+        live.engine.stop(listeners=ListenerPolicy.DRAIN)
+        assert left.wait(60)
+        with live.client() as late:
+            assert list(listeners.accept(fd, 1, 0.0)) == []  # as a leader whose turn is not over
+            gate.set()
+            assert client.reply().body == b"hello"
+            live.join()
+            other.settimeout(60)
+            with other.accept()[0] as accepted:
+                assert accepted.getpeername() == late.sock.getsockname()

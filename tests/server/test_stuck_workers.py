@@ -282,7 +282,8 @@ def test_systemd_hears_of_healthy_workers_only(folder: Path, tmp_path: Path) -> 
         arguments = ("run", "service", "-p", "0", "-w", "1", "--worker-timeout", "1")
         with Running(*arguments, cwd=folder, env=env) as server:
             assert channel.recv(100) == b"READY=1"
-            assert channel.recv(100) == b"WATCHDOG=1"
+            while channel.recv(100) != b"WATCHDOG=1":
+                pass  # the status, if two seconds have passed
             for pid in children(server.pid):
                 os.kill(pid, signal.SIGKILL)
             while channel.recv(100) != b"WATCHDOG=1":

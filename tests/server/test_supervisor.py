@@ -642,6 +642,22 @@ def test_exit_functions_of_the_application_run_in_each_worker(folder: Path) -> N
         assert server.text().count("bye\n") == 2
 
 
+ONE_BY_ONE = """
+try:
+    os.mkdir("loaded")
+    open("gate").read()
+except FileExistsError:
+    open("second").read()
+"""
+
+
+def told(channel: socket.socket) -> bytes:
+    """The next message to the service manager that is not a line for `systemctl status`."""
+    while (message := channel.recv(200)).startswith(b"STATUS="):
+        pass
+    return message
+
+
 def test_systemd_is_told_when_all_workers_are_ready(folder: Path, tmp_path: Path) -> None:
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
@@ -649,11 +665,22 @@ def test_systemd_is_told_when_all_workers_are_ready(folder: Path, tmp_path: Path
         channel.settimeout(PATIENCE)
         env = {"NOTIFY_SOCKET": path}
         with Running("run", "service", "-p", "0", "-w", "2", cwd=folder, env=env) as server:
-            assert channel.recv(100) == b"READY=1"
+            assert told(channel) == b"READY=1"
             (folder / "service.py").write_text("import nothing_of_that_name\n")
             server.send(signal.SIGHUP)
-            assert channel.recv(100).startswith(b"RELOADING=1")
-            assert channel.recv(100) == b"READY=1"  # the old workers continue to serve
+            assert told(channel).startswith(b"RELOADING=1")
+            assert told(channel) == b"READY=1"  # the old workers continue to serve
+            os.mkfifo(folder / "second")
+            (folder / "service.py").write_text(APP + ONE_BY_ONE)
+            server.send(signal.SIGHUP)
+            assert told(channel).startswith(b"RELOADING=1")
+            open_gate(folder, "")
+            with (folder / "second").open("w"):  # one of the workers is new
+                channel.settimeout(0.0)
+                with pytest.raises(BlockingIOError):
+                    told(channel)
+                channel.settimeout(PATIENCE)
+            assert told(channel) == b"READY=1"
             server.send(signal.SIGTERM)
-            assert channel.recv(100) == b"STOPPING=1"
+            assert told(channel) == b"STOPPING=1"
             assert server.wait() == 0

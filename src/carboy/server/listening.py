@@ -63,6 +63,9 @@ class Listeners:
         self.held = False  # paused or yielded
         self._watched = False
         self.closed = False
+        # New connections are left to other processes. Used with the lock, because `drain` may
+        # run on another thread than `accept`.
+        self.left = False
         self._draining = threading.Lock()  # held by the thread that accepts what waits at the end
         self._drained: deque[tuple[socket.socket, object]] = deque()  # accepted, not set up yet
         self._warn_at = 0.0
@@ -94,7 +97,10 @@ class Listeners:
         listener = self.sockets[fd]
         for _ in range(min(room, BATCH)):
             try:
-                sock, address = listener.accept()
+                with self._draining:
+                    if self.left:
+                        return
+                    sock, address = listener.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -166,6 +172,8 @@ class Listeners:
     def drain(self, policy: ListenerPolicy) -> bool:
         """Accept all waiting connections, for `drained`; returns whether none is left.
 
+        If so, nothing is accepted later, so that other processes get all new connections.
+
         From any thread: the leader may be busy inside a handler while the thread in `Engine.run`
         stops the engine. The lock lets the second of the two see the connections that the first has
         accepted.
@@ -181,6 +189,7 @@ class Listeners:
                     done = False
                 elif policy is ListenerPolicy.CLOSE:
                     listener.end()
+            self.left |= done
         return done
 
     def _accept_waiting(self, listener: socket.socket) -> bool:

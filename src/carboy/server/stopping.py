@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 
 from carboy.net.poller import READ, make_poller
 from carboy.net.waker import Waker
@@ -72,6 +72,8 @@ class Stopping:
         self._begun = 0.0  # monotonic seconds
         self._give_up_at = 0.0
         self._drained = ListenerPolicy.KEEP  # the policy that has been applied to the listeners
+        # Called when this engine accepts no more connections, by either thread, perhaps twice.
+        self.left: Callable[[], object] = lambda: None
         self._idle_grace = settings.idle_grace
         self._settings = settings
         self._connections = connections
@@ -188,6 +190,7 @@ class Stopping:
         if self._drained < policy and self._listeners.drain(policy):
             self._drained = policy
             self._waker.wake()
+            self.left()
         return self._drained == policy
 
     # --- only for the leader

@@ -1,6 +1,7 @@
 """The supervisor of `carboy dev`: one worker that runs the newest code, whatever that code does.
 
     new code            the old worker is told to stop, a new one starts at the same time
+    new code serves     the user is told when the old worker takes no more connections
     code does not load  the worker serves the error as a page
     worker ends         another one takes its place; if it had just started, it serves the reason
 
@@ -53,7 +54,7 @@ class Start:
 
     why: Sequence[str] = ()
     began: float = 0.0  # monotonic seconds; 0: when the worker is started
-    is_known: bool = False  # the user has been told that this worker replaces another one
+    is_known: bool = False  # the user has been told of this worker, or that it replaces another one
     failure: str = ""  # error that the worker serves instead of the application
     ready: float = 0.0  # monotonic seconds; 0: not yet
     broken: str = ""  # the reason why the application could not be loaded
@@ -132,8 +133,8 @@ class DevelopmentSupervisor(Supervisor):
             self.templates.forget()
         self.templates.check(self.folder)
         newest = self._starts.get(self._newest)
-        if newest is not None and not newest.ready:
-            # It is killed while it loads, and the user has not seen its reasons.
+        if newest is not None and not newest.is_known:
+            # The user has not seen its reasons.
             why = sorted({*why, *newest.why})
         self._next = Start(why, began)
         self.generations.replace()
@@ -165,13 +166,24 @@ class DevelopmentSupervisor(Supervisor):
             self.reporter.reported(report)
 
     def _ready(self, worker: int) -> None:
-        start = self._starts[worker]
-        start.ready = time.monotonic()
-        first, self._first = self._first, False
-        if worker == self._newest and (first or not start.is_known):
-            self.reporter.ready(first, start.why, start.ready - start.began, start.broken)
+        self._starts[worker].ready = time.monotonic()
+        self._tell_of_the_newest()
 
     def _left(self, worker: int) -> None:
+        super()._left(worker)
+        self._tell_of_the_newest()
+
+    def _tell_of_the_newest(self) -> None:
+        """Tell the user that the newest worker serves, once it gets all new connections."""
+        start = self._starts.get(self._newest)
+        if start is None or not start.ready or self.generations.stopping:
+            return
+        if (self._first or not start.is_known) and not self.generations.old_accept():
+            first, self._first, start.is_known = self._first, False, True
+            seconds = time.monotonic() - start.began
+            self.reporter.ready(first, start.why, seconds, start.broken)
+
+    def _leaves(self, worker: int) -> None:
         pass  # most likely, the signal to the group of processes is about to reach this one
 
     def _replaced(self) -> None:
@@ -180,6 +192,7 @@ class DevelopmentSupervisor(Supervisor):
     def _ended(self, worker: int, status: int) -> None:
         super()._ended(worker, status)
         del self._starts[worker]
+        self._tell_of_the_newest()
 
     def _failed(self, member: Member, link: WorkerLink, how: str, requests: str) -> None:
         failure = link.failure()

@@ -56,6 +56,7 @@ class Member:
     kill_at: float | None = None
     given_up: bool = False  # the worker took too long to start, or is stuck
     worn: bool = False  # it serves until another worker can take its place
+    left: bool = False  # it stops, and new connections are for other workers
 
 
 @dataclass(slots=True)
@@ -94,6 +95,15 @@ class Generations:
             return False
         self._stop(member, now)
         return True
+
+    def left(self, number: int) -> None:
+        """Note that a worker takes no more connections."""
+        if number in self.members:
+            self.members[number].left = True
+
+    def old_accept(self) -> bool:
+        """Whether a worker of an earlier generation may still take a connection."""
+        return any(m.generation != self.generation and not m.left for m in self.members.values())
 
     def retire(self, number: int, now: float) -> Action:
         """Have another worker take the place of this one, which may finish its requests."""
@@ -147,8 +157,11 @@ class Generations:
         self.failed_starts = 0
 
     def replaced(self) -> bool:
-        """Whether a replacement has just ended, so that all workers are new. Returns True once."""
-        if not self.replacing or self._old():
+        """Whether a replacement has just ended, so that all workers are new. Returns True once.
+
+        An old worker that was told to stop may take connections for a moment, until it has left.
+        """
+        if not self.replacing or self.old_accept():
             return False
         if sum(m.state is State.SERVING for m in self._live()) < self.target:
             return False

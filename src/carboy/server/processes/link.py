@@ -2,7 +2,7 @@
 
     supervisor: WorkerLink                                          worker: SupervisorLink
         ── one JSON object a line; EOF: the supervisor has gone ──▶
-       ◀── READY, LEAVES, FAILED and why, messages, stacks ───────
+       ◀── READY, LEAVES, LEFT, FAILED and why, messages, stacks ─
        ◀── shared memory: figures, requests in flight ────────────
 
 What the worker writes is text with control bytes between: a control byte is a message, whatever it
@@ -30,6 +30,8 @@ from carboy.server.scoreboard import Row, private_row
 
 READY = b"\x06"
 LEAVES = b"\x04"
+LEFT = b"\x05"
+STATES = READY + LEAVES + LEFT
 FAILED = b"\x15"  # the rest until EOF is the text for the user
 REPORT_INTERVAL = 1.0  # seconds between two calls of `report`
 LONGEST = (
@@ -78,8 +80,12 @@ class SupervisorLink:
         self._is_ready.set()
 
     def leaves(self) -> None:
-        """From now on this worker takes no connections: it has been told to stop."""
+        """This worker has been told to stop. It still takes connections, until `left`."""
         self._send(LEAVES)
+
+    def left(self) -> None:
+        """From now on this worker takes no connections: other workers get all new ones."""
+        self._send(LEFT)
 
     def failed(self, text: str) -> None:
         """This worker will never take connections; `text` is for the user."""
@@ -196,7 +202,7 @@ class WorkerLink:
         """Bytes that the worker has written, b"" at the end; raises BlockingIOError without any."""
         received = os.read(self.reader, 65536)
         room = LONGEST - len(self._received)
-        self._received += received.replace(READY, b"").replace(LEAVES, b"")[: max(0, room)]
+        self._received += received.translate(None, STATES)[: max(0, room)]
         return received
 
     def read_rest(self) -> None:

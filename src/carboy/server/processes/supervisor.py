@@ -34,7 +34,7 @@ from carboy.server.processes.drain_delay import DrainDelay
 from carboy.server.processes.election import Election
 from carboy.server.processes.generations import Do, Generations, Member, State
 from carboy.server.processes.health import Health, log_stacks_of
-from carboy.server.processes.link import LEAVES, READY, WorkerLink
+from carboy.server.processes.link import LEAVES, LEFT, READY, WorkerLink
 from carboy.server.processes.messages import Message
 from carboy.server.processes.relay import SupervisorRelay
 from carboy.server.processes.rollout import Rollout, counts
@@ -386,11 +386,16 @@ class Supervisor:
             self._tell_of_crashes()
         told = LEAVES in received and self.generations.leaves(worker, time.monotonic())
         if told and not self.generations.stopping:
+            self._leaves(worker)
+        if LEFT in received:
             self._left(worker)
 
-    def _left(self, worker: int) -> None:
+    def _leaves(self, worker: int) -> None:
         self.restarts["told"] += 1
         log.info("Worker %d was told to stop; another one takes its place.", worker)
+
+    def _left(self, worker: int) -> None:
+        self.generations.left(worker)
 
     def _take_messages(self, worker: int, link: WorkerLink) -> None:
         for message in link.take_messages():
@@ -406,11 +411,13 @@ class Supervisor:
 
     def _replaced(self) -> None:
         log.info("All workers have been replaced.")
+        systemd.notify("READY=1")  # the reload is over
         self._rollout.replaced()
 
     def _ready(self, worker: int) -> None:
         if len(self._serving()) >= self.generations.target:
-            systemd.notify("READY=1")
+            if not self.generations.replacing:
+                systemd.notify("READY=1")
             if not self._was_ready:
                 self._was_ready = True
                 self._status.begin(time.monotonic())

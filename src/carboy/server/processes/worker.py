@@ -165,6 +165,7 @@ class Worker:
         jobs().elect(False)  # until the supervisor elects this worker
         try:
             engine, logs = self._prepare(link)
+            engine.stopping.left = link.left
             self._attend(engine, link)
         except LoadError as problem:
             link.failed(str(problem))

@@ -160,7 +160,7 @@ def test_a_worker_that_is_still_loading_is_killed_and_its_reasons_pass_to_the_ne
 
 
 @in_a_fresh_process
-def test_the_user_is_told_of_new_code_when_the_old_worker_takes_no_more_connections(
+def test_new_code_is_reported_when_the_old_worker_takes_no_more_connections(
     tmp_path: Path,
 ) -> None:
     generations.KILL_DELAY = 0.1

@@ -6,14 +6,17 @@ import http.client
 import socket
 import threading
 import time
+import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from carboy.gateway import for_application
-from carboy.net import listen_tcp
+from carboy.net import listen_tcp, worker_loop
 from carboy.server.engine import Engine
 from carboy.server.settings import Settings, with_values
+from carboy.thread_frames import thread_frames
 
 PATIENCE = 60.0  # seconds, more than a working engine needs on a busy machine
 GET = b"GET / HTTP/1.1\r\nHost: example.test\r\n\r\n"
@@ -168,11 +171,51 @@ def served(
         listener.close()
 
 
+class WaitedInVain(AssertionError):
+    """A condition did not hold in time."""
+
+
+def state_of(engine: Engine) -> str:
+    """What the engine waits for, and the calls of all threads, for a test that has waited long."""
+    crew, channels, now = engine.crew, engine.channels, time.monotonic()
+    phases = Counter(connection.phase for connection in list(engine.connections.values()))
+    unsent = sum(each.unsent is not None for each in list(engine.connections.values()))
+    open_channels = channels.all()
+    loops = [(loop._woken, len(loop._calls)) for loop in worker_loop.running_loops()]
+    lines = [
+        f"asked to stop: {engine.stopping.asked}; over: {engine.stopping.over}",
+        f"connections: {dict(phases)}; with unsent bytes: {unsent}; accepted: "
+        f"{engine.accepting.accepted}; listeners held: {engine.listeners.held}",
+        f"waker: {engine._waker._woken}; left by the last turn: {[len(x) for x in engine._left]}; "
+        f"patience: {engine.patience()}; next tick in {engine._next_tick - now:.3f} s",
+        f"channels: {len(open_channels)}; asked: {sum(c.asked for c in open_channels)}; full: "
+        f"{sum(c.full for c in open_channels)}; gone: {sum(c.gone for c in open_channels)}",
+        f"queue: {engine._queue.count}; streams that wait: {len(engine.streams)}; running: "
+        f"{len(crew.running)}; slot: {crew.current.slot}; leader: {crew.current.thread}",
+        f"loops (woken, calls): {loops}",
+    ]
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    for ident, frame in thread_frames().items():
+        lines += [f"thread {names.get(ident)} ({ident})", *traceback.format_stack(frame, 12)]
+    return "\n".join(lines)
+
+
+@contextmanager
+def explained(live: Live) -> Iterator[None]:
+    """Show the state of the engine if the block waits in vain. Clients are to be open still."""
+    try:
+        yield
+    except (TimeoutError, WaitedInVain) as error:
+        error.add_note(state_of(live.engine))
+        raise
+
+
 def eventually(condition: Callable[[], Any]) -> None:
     """Wait until `condition` holds; fails after a time no working engine needs."""
     end = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        if time.monotonic() >= end:
+            raise WaitedInVain("waited in vain")
         time.sleep(0.002)
 
 

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from carboy import speedups as module
-from carboy.speedups import COMPILED, MODULES, VARIABLE, Speedups, is_current
+from carboy.speedups import COMPILED, MODULES, OUTDATED, VARIABLE, Speedups, is_current
 
 
 @pytest.fixture
@@ -111,6 +111,20 @@ def test_a_module_older_than_its_source_is_not_used(tmp_path: Path) -> None:
     os.utime(source, (1000, 1000))
     (tmp_path / "names.pxd").touch()  # of all modules
     assert not is_current(compiled)
+
+
+def test_the_reason_names_no_module_since_they_are_outdated_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(module, "import_module", ModuleType)
+    monkeypatch.setattr(module, "is_current", lambda compiled: False)
+    states = []
+    for first in ("head", "turn"):
+        speedups = Speedups()
+        speedups.twins(first, lambda module: None)
+        states.append(speedups.state())
+    assert states == 2 * [f"Python ({OUTDATED})"]
 
 
 def test_a_recording_has_the_python_functions_until_it_ends(built: dict[str, ModuleType]) -> None:

@@ -33,6 +33,8 @@ MODULES: tuple[str, ...] = (
 if not getattr(sys, "_is_gil_enabled", lambda: True)():
     MODULES = MODULES[:-3]  # these rely on the interpreter lock, and would bring it back
 COMPILED = "compiled"  # the state in which they run
+# Of all modules: they are built together, and each is compared with all sources.
+OUTDATED = "the compiled functions are older than their sources: run `make speedups`"
 
 
 class Speedups:
@@ -101,7 +103,7 @@ class Speedups:
         else:
             if is_current(module):
                 return module
-            self.interpret(f"{PACKAGE}.{name} is older than its source: run `make speedups`")
+            self.interpret(OUTDATED)
         return None
 
     def _choose_again(self) -> None:

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from carboy.net import loop as module
 from carboy.net.loop import Loop, make_loop
+from carboy.net.threads import NoThread
 from live_engine import eventually
 
 
@@ -60,6 +62,21 @@ def test_a_call_that_fails_is_logged_and_the_next_one_runs(
     assert done.wait(20)
     assert "A call on the event loop failed." in caplog.text
     assert "broken" in caplog.text
+
+
+def test_a_call_for_which_no_thread_can_be_started_does_not_keep_the_next_one_from_running(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise NoThread
+
+    made: list[str] = []
+    with monkeypatch.context() as limited:
+        limited.setattr(module, "start_thread", refuse)
+        with pytest.raises(NoThread):
+            loop.call(made.append, "refused")
+    loop.call(made.append, "made")
+    eventually(lambda: made == ["made"])
 
 
 def test_the_loop_runs_in_a_thread_of_its_own_that_starts_when_it_is_used(loop: Loop) -> None:

@@ -6,14 +6,14 @@ import asyncio
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 import carboy
 from carboy.app.app import Carboy
-from live_engine import eventually, served
+from live_engine import eventually, explained, served
 
 COUNT = 1000
 
@@ -62,23 +62,43 @@ def told() -> Iterator[Told]:
     told.go.set()
 
 
+@contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Name what waits in vain."""
+    try:
+        yield
+    except TimeoutError as error:
+        error.add_note(what)
+        raise
+
+
+@contextmanager
+def closing_all(clients: list[socket.socket]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for each in clients:
+            each.close()
+
+
 def test_quick_views_answer_beside_a_thousand_streams(told: Told) -> None:
-    with served(application(told), threads=16) as live, ExitStack() as stack:
+    clients: list[socket.socket] = []
+    with served(application(told), threads=16) as live, closing_all(clients), explained(live):
         before = threading.active_count()
-        clients = []
         for _ in range(COUNT):
-            sock = stack.enter_context(socket.create_connection(live.address, timeout=60))
-            sock.sendall(b"GET /async HTTP/1.1\r\nHost: example.test\r\n\r\n")
+            sock = socket.create_connection(live.address, timeout=60)
             clients.append(sock)
+            sock.sendall(b"GET /async HTTP/1.1\r\nHost: example.test\r\n\r\n")
         eventually(lambda: told.running == COUNT)
         assert threading.active_count() < before + 40
         for _ in range(20):
             assert live.get("/quick").body == b"quick"
         told.go.set()
-        for sock in clients:
+        for number, sock in enumerate(clients):
             data = b""
             while not data.endswith(b"0\r\n\r\n"):
-                piece = sock.recv(65536)
+                with naming(f"client {number}, which has read {data!r}, on {sock.getsockname()}"):
+                    piece = sock.recv(65536)
                 assert piece
                 data += piece
             assert b"data: last" in data
@@ -89,12 +109,16 @@ def test_plain_streams_beyond_the_limit_wait_and_quick_views_answer(
 ) -> None:
     limit, count = 8, 40
     settings = {"threads": 4, "stream_threads": limit}
-    with served(application(told), **settings) as live, ExitStack() as stack:  # type: ignore[arg-type]
-        clients = []
+    clients: list[socket.socket] = []
+    with (
+        served(application(told), **settings) as live,  # type: ignore[arg-type]
+        closing_all(clients),
+        explained(live),
+    ):
         for _ in range(count):
-            sock = stack.enter_context(socket.create_connection(live.address, timeout=60))
-            sock.sendall(b"GET /plain HTTP/1.1\r\nHost: example.test\r\nConnection: close\r\n\r\n")
+            sock = socket.create_connection(live.address, timeout=60)
             clients.append(sock)
+            sock.sendall(b"GET /plain HTTP/1.1\r\nHost: example.test\r\nConnection: close\r\n\r\n")
         eventually(lambda: told.running >= limit)
         for _ in range(20):
             assert live.get("/quick").body == b"quick"

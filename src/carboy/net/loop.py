@@ -90,12 +90,19 @@ class Loop:
     def call(self, function: Callable[..., object], *args: Any) -> None:
         """Have the loop call a function soon; from any thread. Calls keep their order.
 
-        Calls after `stop` do not run.
+        Calls after `stop` do not run. Raises NoThread as `start` does; then the call does not run.
         """
-        self._calls.append((function, args))
+        call = function, args
+        self._calls.append(call)
         if not self._woken:
             self._woken = True
-            self.wake(self._run_calls)
+            try:
+                self.wake(self._run_calls)
+            except BaseException:
+                self._woken = False  # the next call tries again
+                with suppress(ValueError):
+                    self._calls.remove(call)
+                raise
 
     def hand_over(self, function: Callable[..., object], *args: Any) -> None:
         """Have the loop call a function: at once on its thread, and else soon."""

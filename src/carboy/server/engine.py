@@ -161,7 +161,7 @@ class Engine:
         self._for_leader, self._deferred = self._queue.for_leader, self._keep_alive.deferred
         self._due, self._opened = self.channels.due, self.channels.opened
         self._resumed = self.channels.resumed
-        self._twin, self._read_ordinary, self._dispatch, self._more = turn.steps_of(self)
+        self._twin, self._read_ordinary, self._dispatch, self._read_steps = turn.steps_of(self)
         self._ready, self._made = self.dispatcher.ready, self.dispatcher.made
         self._body_reader.ready = self._ready
         self._left = (
@@ -267,7 +267,7 @@ class Engine:
         """Wait until something is ready and serve it."""
         ready = self._ready
         if self._twin is not turn.compiled:
-            self._twin, self._read_ordinary, self._dispatch, self._more = turn.steps_of(self)
+            self._twin, self._read_ordinary, self._dispatch, self._read_steps = turn.steps_of(self)
         if ready or self._made:
             self.dispatcher.go_on(lead, self._dispatch)
         events = self.poller.wait(0.0 if lead.one_turn else self.patience())
@@ -280,8 +280,8 @@ class Engine:
             self.dispatcher.handle = self._gateway.handle
         if self._single_threaded:
             self._cells[BUSY] = 1.0  # for other workers: nothing else is run or accepted meanwhile
-        if self._more.read_idle is not None:
-            events = self._more.read_idle(lead, events)
+        if self._read_steps.read_idle is not None:
+            events = self._read_steps.read_idle(lead, events)
         own = []
         for fd, flags in events:
             connection = self.connections.get(fd)
@@ -299,7 +299,7 @@ class Engine:
         for fd in own:
             self._serve_own(fd, now)
         if self._deferred:
-            self.dispatcher.pipelining.go_on(lead, self._more.read_next)
+            self.dispatcher.pipelining.go_on(lead, self._read_steps.read_next)
         if self._queue.count:
             self.dispatcher.run_one_queued(lead, clock())
         if self._due:

@@ -25,8 +25,8 @@ Reader = Read | None
 compiled: ModuleType | None = None  # read once a turn
 
 
-class More(NamedTuple):
-    """Further functions that the engine calls."""
+class ReadSteps(NamedTuple):
+    """The steps that read from several connections, and from one whose next request has come."""
 
     # Reads from idle connections; returns the events of all others. None: the engine does it.
     read_idle: Callable[[Lead, Ready], Ready] | None
@@ -35,15 +35,15 @@ class More(NamedTuple):
 
 def steps_of(
     engine: Engine,
-) -> tuple[ModuleType | None, Reader, Callable[..., None], More]:
+) -> tuple[ModuleType | None, Reader, Callable[..., None], ReadSteps]:
     """The module that `compiled` is now, and what the engine calls to read and to dispatch."""
     module, dispatcher = compiled, engine.dispatcher
     if module is None:
         engine.crew.quick_watch = None
-        return None, None, dispatcher.dispatch, More(None, engine._read_deferred)
+        return None, None, dispatcher.dispatch, ReadSteps(None, engine._read_deferred)
     made: Any = module.Turn(engine, dispatcher, engine.settings.read_size)
     engine.crew.quick_watch = made.watch
-    return module, made.read, made.dispatch, More(made.read_idle, made.read_next)
+    return module, made.read, made.dispatch, ReadSteps(made.read_idle, made.read_next)
 
 
 def _choose(module: ModuleType | None) -> None:

@@ -176,7 +176,7 @@ class WaitedInVain(AssertionError):
 
 
 def state_of(engine: Engine) -> str:
-    """What the engine waits for, and the calls of all threads, for a test that has waited long."""
+    """The state of an engine, and the calls of all threads, for a test that has waited long."""
     crew, channels, now = engine.crew, engine.channels, time.monotonic()
     phases = Counter(connection.phase for connection in list(engine.connections.values()))
     unsent = sum(each.unsent is not None for each in list(engine.connections.values()))

@@ -349,7 +349,7 @@ class Pair:
         """Compare `build(namespace, log)` on all lanes; returns the answers of Flask.
 
         `status` is the expected status of the last request, so that a scenario that fails in the
-        same way on every side does not pass. The clock stands still meanwhile: a session cookie
+        same way on every side does not pass. The clock is stopped meanwhile: a session cookie
         carries the second in which it was signed.
         """
         now = time.time()

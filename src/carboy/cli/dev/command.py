@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import ssl
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,7 +18,7 @@ from carboy.cli.application import chosen_app
 from carboy.cli.banner import network_addresses
 from carboy.cli.completion import complete
 from carboy.cli.config import Environment
-from carboy.cli.dev import portable
+from carboy.cli.dev import portable, requests_folder
 from carboy.cli.dev.file_changes import FileChangeHandler
 from carboy.cli.dev.operating import admin_of
 from carboy.cli.dev.port import listen
@@ -193,10 +192,10 @@ def _requests_folder(
         return None
     if given:
         return Path(given["requests"])
-    folder = tempfile.TemporaryDirectory(prefix="carboy-requests-")
-    ctx.call_on_close(folder.cleanup)
-    Store(Path(folder.name)).records_calls = options["calls"]
-    return Path(folder.name)
+    folder, remove = requests_folder.make()
+    ctx.call_on_close(remove)
+    Store(folder).records_calls = options["calls"]
+    return folder
 
 
 def _environment(ctx: click.Context, channels: str | None) -> Environment:

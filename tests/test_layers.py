@@ -487,6 +487,7 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
             "carboy.gateway.static.media_types",
         },
     ),
+    "mmap": ("Needed to save the first large upload.", {"carboy.http.forms.file_storage"}),
     "pkgutil": ("Needed by find_modules() only.", {"carboy.http.imports"}),
     "pprint": ("Needed by the repr of a map.", {"carboy.routing.map"}),
     "pwd": (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,19 @@ class Named(io.BytesIO):
     name: Any
 
 
+class FullAfterTheFirstPiece(io.RawIOBase):
+    pieces = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self.pieces += 1
+        if self.pieces > 1:
+            raise OSError(28, "No space left on device")
+        return len(data)
+
+
 def test_a_file_is_saved_to_a_path_or_a_stream(tmp_path: Path) -> None:
     data = bytes(range(256)) * 300
     for target in (tmp_path / "a", str(tmp_path / "a")):
@@ -74,6 +88,35 @@ def test_a_file_is_saved_to_a_path_or_a_stream(tmp_path: Path) -> None:
     stream = io.BytesIO()
     ours.FileStorage(io.BytesIO(data)).save(stream, buffer_size=7)
     assert stream.getvalue() == data
+
+
+def test_large_files_are_saved_whole_one_after_another_and_at_once() -> None:
+    contents = [bytes([n]) + bytes(3 * 1024 * 1024 // 2 + n) + bytes([n]) for n in range(1, 5)]
+    contents.append(bytes(2 * 1024 * 1024))
+
+    def saved(content: bytes) -> bytes:
+        with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as target:
+            source.write(content)
+            source.seek(0)
+            ours.FileStorage(source).save(target)
+            target.seek(0)
+            return target.read()
+
+    assert [saved(content) == content for content in contents] == [True] * 5
+    with ThreadPoolExecutor(4) as threads:
+        assert [a == b for a, b in zip(threads.map(saved, contents), contents, strict=True)] == (
+            [True] * 5
+        )
+
+
+def test_after_an_error_while_a_large_file_is_saved_the_next_one_is_whole(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 4 * 1024 * 2
+    full = io.BufferedWriter(FullAfterTheFirstPiece())
+    with pytest.raises(OSError, match="No space left"):
+        ours.FileStorage(io.BytesIO(content)).save(full)
+    full.raw.pieces = -1  # type: ignore[attr-defined]  # so that it can be closed
+    ours.FileStorage(io.BytesIO(content)).save(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == content
 
 
 def test_save_begins_at_the_position_of_the_stream() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -82,11 +83,15 @@ class FileStorage:
             self._copy(file, buffer_size)
 
     def _copy(self, target: IO[bytes], buffer_size: int) -> None:
+        files = False
         if buffer_size in (0, 16384):  # 0 chooses the default
             files = _is_file(self.stream) and _is_file(target)
             buffer_size = FILE_TO_FILE if files else 16384
         while chunk := self.stream.read(buffer_size):
             target.write(chunk)
+            if files and len(chunk) == FILE_TO_FILE and type(chunk) is bytes:
+                _copy_rest(self.stream, target)
+                return
 
     def close(self) -> None:
         """Close the stream. Errors are ignored."""
@@ -115,6 +120,35 @@ class FileStorage:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.filename!r} ({self.content_type!r})>"
+
+
+def _copy_rest(source: IO[bytes], target: IO[bytes]) -> None:
+    """Copy what is left of a large file through one buffer, which is kept for the next file.
+
+    The kernel copies to whole pages that are there already in 9/10 of the time that new objects
+    take. A buffer belongs to one copy at a time, and to none after an error, whose traceback may
+    keep views of it.
+    """
+    try:
+        buffer = _kept.pop()
+    except IndexError:
+        buffer = _new_buffer()
+    while count := source.readinto(buffer):  # type: ignore[attr-defined]
+        target.write(buffer[:count])
+    if not _kept:
+        _kept.append(buffer)
+
+
+_kept: list[memoryview] = []  # one buffer, or two if threads have ended a copy at one moment
+
+
+def _new_buffer() -> memoryview:
+    if sys.platform == "win32":
+        return memoryview(bytearray(FILE_TO_FILE))
+    import mmap
+
+    # Private: a forked process gets a copy.
+    return memoryview(mmap.mmap(-1, FILE_TO_FILE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
 
 def _is_file(stream: object) -> bool:

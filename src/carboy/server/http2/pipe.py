@@ -67,7 +67,7 @@ class Pipe(Connection):
         self.dirty = False  # the leader is about to look at it
         self.queued = False  # the leader is about to read the frames that the last turn has left
         self.over = False  # requests are neither read nor answered
-        self.behind: dict[StreamConnection, None] = {}  # those with something left to send
+        self.behind: dict[StreamConnection, None] = {}  # those with something left to send, in turn
         self.reorder = False  # the leader has to find out which of them goes on
         # during a stop, in monotonic seconds
         self.announce_at = 0.0  # when it is announced, although requests run
@@ -279,7 +279,10 @@ class StreamSocket:
             most = self._most(pipe)
             sent = pipe.session.sender.send(stream, data, most) if most else 0
             self._connection.sent += sent
-            if sent < len(data):
+            if sent and self._connection in pipe.behind:
+                del pipe.behind[self._connection]  # those that have waited longer go first now
+                pipe.behind[self._connection] = None
+            elif sent < len(data):
                 pipe.behind[self._connection] = None
             if stream.finished and pipe.pipes.gathering:
                 pipe.pipes.look_at(pipe)

@@ -232,7 +232,8 @@ class Pipes:
             pipe.reorder = False
             first = pipe.first()
             pipe.change.notify_all()
-        for each in list(pipe.streams.values()):
+            order = dict.fromkeys((*pipe.behind, *pipe.streams.values()))
+        for each in order:
             if (first is None or each.stream.precedence <= first) and each.flags():
                 self._queue(each)
 

@@ -175,12 +175,12 @@ class Channel:
             self._gave_up = thread is not None and thread.is_alive()
             if self._state is State.OPEN:
                 self._state = State.CLOSED
-            rest = b"".join([self._piece, *self._hand, *self._lines])
+            rest = [part for part in (self._piece, *self._hand, *self._lines) if part]
             self._lines = deque()
             self._size = 0
             if rest:
                 self._gave_up = True
-                self._lose(rest, UNREAD)
+                self.lose(sum(part.count(b"\n") for part in rest) or 1, UNREAD)
         if thread is None:
             self.notes()
 

@@ -45,7 +45,23 @@ class Course:
         """Wait until `done()` is true; it is asked whenever the recording has changed."""
         assert callable(done)
         with self.changed:
-            assert self.changed.wait_for(done, PATIENCE)
+            assert self.changed.wait_for(done, PATIENCE), self.state()
+
+    def state(self) -> str:
+        """The goals, the requests and the responses, for a test that has waited in vain."""
+        lines = [f"goals of exercise {self.lessons.number}: {self.lessons.verdicts()}"]
+        for each in self.recorder.connections():
+            calls = [(call.method, call.args) for call in each.calls]
+            lines.append(f"connection {each.number}, closed: {each.closed}: {calls}")
+        for exchange in all_of(self.lessons.seen()):
+            response = exchange.response
+            lines.append(f"{exchange.raw!r}, over: {exchange.is_over}: {response.body!r}")
+        recording = self.client.recording
+        lines.append(
+            f"client: open: {self.client.is_open}, waits: {self.client.waits_for_server},"
+            f" recording: {recording and recording.number}"
+        )
+        return "\n".join(lines)
 
     def type(self, text: str) -> None:
         """Send typed text, as a learner does, and wait until the server has read it."""

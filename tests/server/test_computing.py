@@ -68,11 +68,12 @@ class Work:
 
 def test_a_handler_that_computes_is_recognized() -> None:
     app = Work()
-    with served(app) as live, ExitStack() as stack:
+    with served(app) as live:
 
         def learned() -> float:
-            for client in at_once(live, stack, *["/burn"] * 8):
-                assert client.reply().status == 200
+            # One after the other: on a busy machine, requests that wait for the interpreter cannot
+            # be told from those that wait for something else.
+            assert live.get("/burn").status == 200
             return live.engine.dispatch_times.computes("GET /burn")
 
         eventually(learned)

@@ -10,9 +10,11 @@ from typing import Any
 from carboy.gateway import for_application
 from carboy.server.engine import Engine
 from carboy.server.settings import Settings
+from carboy.speedups import speedups
 
 # Heads are typed by hand, and bodies too, so their limits are longer than by default.
 SETTINGS = Settings(headers_timeout=600.0, keepalive_timeout=600.0, body_grace=20.0, threads=16)
+REASON = "compiled functions cannot be recorded"
 GRACE = 2.0  # seconds for the engine to end
 
 
@@ -27,6 +29,9 @@ class Server:
         settings: Settings = SETTINGS,
     ) -> None:
         self._sockets = sockets
+        self._is_traced = trace is not None
+        if self._is_traced:
+            speedups.hold(REASON)
         self._engine = Engine(for_application(app), sockets, settings, trace=trace)
         self._thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
         self._thread.start()
@@ -37,3 +42,5 @@ class Server:
         self._thread.join(GRACE)
         for sock in self._sockets:
             sock.close()
+        if self._is_traced:
+            speedups.release(REASON)

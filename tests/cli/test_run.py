@@ -378,5 +378,18 @@ def test_another_wsgi_application_is_served_without_importing_the_framework(fold
         assert server.get() == (200, b"[]")
 
 
+@pytest.mark.parametrize("file", ["look.py", "look/__init__.py"])
+def test_workers_share_the_framework_if_the_application_imports_carboy(
+    folder: Path, file: str
+) -> None:
+    (folder / file).parent.mkdir(exist_ok=True)
+    (folder / file).write_text(
+        "import sys\nHAD = 'carboy.app.app' in sys.modules\n"
+        "from carboy import Flask\nsite = Flask(__name__)\nsite.get('/')(lambda: str(HAD))\n"
+    )
+    with Running("run", "look", "-p", "0", cwd=folder, fresh=True) as server:
+        assert server.get() == (200, b"True")
+
+
 def test_the_group_is_a_click_command() -> None:
     assert isinstance(make_group(), click.Group)

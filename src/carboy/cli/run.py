@@ -16,7 +16,7 @@ import click
 
 from carboy.acme.settings import AcmeSettings, acme_settings
 from carboy.cli import config_options, mounts, platform_variables
-from carboy.cli.application import chosen_app, load_or_explain
+from carboy.cli.application import chosen_app, load_framework, load_or_explain
 from carboy.cli.banner import Banner
 from carboy.cli.completion import complete
 from carboy.cli.config_options import Action
@@ -82,6 +82,8 @@ def run(ctx: click.Context, /, app: str | None, mount: mounts.Mounted, **values:
         banner = Banner(shown, platform_variables.lines(used))
         plan = replace(plan, application=shown)
         commands = commands_of(values)
+        if plan.is_supervised():
+            load_framework(name, Path.cwd())
         code = start(plan, lambda: load_or_explain(name, interface, mount), banner, commands)
     except (BindError, CannotFork, ValueError, TypeError) as problem:
         raise click.ClickException(str(problem)) from None

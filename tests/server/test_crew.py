@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from carboy.server.crew import CLOSE_LOOKS, CLOSER, CLOSEST, Crew
+from carboy.server.crew import CLOSE_LOOKS, CLOSER, CLOSEST, Crew, Lead
 from carboy.server.dispatch_times import CAP, DispatchTimes
 from live_engine import GET, Live, eventually, hello, served
 from running import PATIENCE
@@ -119,6 +121,37 @@ def test_the_watcher_ends_with_the_crew_even_if_it_looks_rarely() -> None:
     crew.stop()
     watcher.join(PATIENCE)
     assert not watcher.is_alive()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_only_the_watcher_waits_without_slack_once_a_leader_was_replaced() -> None:
+    slacks: list[str] = []  # of members
+    over = threading.Event()
+
+    def lead(lead: Lead) -> None:
+        slacks.append(timer_slack(threading.current_thread()))
+        if len(slacks) < 4:
+            lead.slot.append(Held(0.0))  # type: ignore[arg-type]
+            if crew.asleep:
+                crew.wake_watcher()
+        over.wait(PATIENCE)
+
+    crew = Crew(4, 0.002, lead)
+    before = timer_slack(threading.current_thread())
+    crew.start()
+    try:
+        eventually(lambda: len(slacks) == 4)
+        assert crew._watcher is not None
+        eventually(lambda: timer_slack(crew._watcher) == "1")
+        assert slacks == [before] * 4
+    finally:
+        over.set()
+        crew.stop()
+
+
+def timer_slack(thread: threading.Thread | None) -> str:
+    assert thread is not None
+    return Path(f"/proc/{thread.native_id}/timerslack_ns").read_text().strip()
 
 
 def test_requests_get_threads_in_order() -> None:
@@ -405,6 +438,7 @@ class Watched:
         monkeypatch.setattr("carboy.server.crew.time", self.clock)
         self.crew = crew = Crew(4, interval, lambda lead: None)
         crew.on_deposed = lambda exchange, seconds: self.deposed.append(seconds)
+        monkeypatch.setattr("carboy.server.crew.set_timer_slack", lambda *args: True)
         crew._claim = lambda: True  # type: ignore[method-assign]
 
     def holds(self) -> None:

@@ -67,6 +67,7 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from carboy.net.threads import NoThread
+from carboy.net.timer_slack import set_timer_slack
 from carboy.server.connection import RUNNING
 from carboy.server.exchange import ServerExchange
 
@@ -147,6 +148,8 @@ class Crew(CrewSlots):
         self._refused_at = self._warned_at = -WARN_EVERY
         self._watcher: threading.Thread | None = None
         self._wake = threading.Semaphore(0)  # for the watcher
+        # The watcher waits without the kernel's slack, from the first leader that it replaces.
+        self._exact = False
         self._ended = threading.Lock()  # held until the crew is stopped: the watcher waits for it
         self._ended.acquire()
         self._stopped = False
@@ -187,6 +190,8 @@ class Crew(CrewSlots):
             self._ended.release()
 
     def _member(self) -> None:
+        if self._exact:
+            set_timer_slack()  # the watcher may have started this thread
         while (task := self._work.get()) is not None:
             if isinstance(task, Lead):
                 task.thread = threading.get_ident()
@@ -364,6 +369,9 @@ class Crew(CrewSlots):
                     # Found early, the handler has not returned yet: it counts like the others.
                     if self.depose(lead, self._interval):
                         close = CLOSE_LOOKS
+                        if not self._exact:
+                            self._exact = True  # first, for the members that it starts from now on
+                            set_timer_slack(1)
             else:
                 seen = exchange
             del exchange
@@ -387,13 +395,14 @@ class Crew(CrewSlots):
         """Whether the exchange has held the leader from one look to the next for too long.
 
         `idle`: between two close looks, seconds in which the process has not computed. In that time
-        the handler has waited. Replacing the leader takes about as long as the least that counts.
+        the handler has waited. Half of the shortest pause counts as waiting: without timer slack,
+        the process is idle for hardly more than that pause, or less if another thread computes.
         If the process computes, the handler has the whole interval.
         """
         seconds = time.monotonic() - exchange.began
         if exchange.patience:
             return seconds > exchange.patience
-        waited = idle is not None and idle > self._interval / CLOSEST
+        waited = idle is not None and idle > self._interval / CLOSEST / 2
         return waited or seconds >= self._interval
 
     def _sleep(self) -> None:

@@ -101,7 +101,7 @@ COMPILED_TESTS := tests/_speedups tests/test_speedups.py tests/protocol tests/wi
 	tests/server/test_calls.py tests/server/test_connection.py tests/server/test_engine.py \
 	tests/server/test_environ.py tests/server/test_forwarding.py tests/server/test_http2_environ.py \
 	tests/server/test_inlined_paths.py tests/server/test_made_responses.py \
-	tests/server/test_pipelining.py \
+	tests/server/test_pipelining.py tests/server/test_sent_together.py tests/cli/test_run.py \
 	tests/server/test_gathered_bytes.py tests/server/test_raw_socket.py \
 	tests/server/test_stopping.py tests/server/test_upgrades.py
 

@@ -226,7 +226,7 @@ COMPILED_MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.server.raw_socket",
     ),
     "cycle": ("carboy._speedups.routes", "carboy._speedups.slots"),
-    "routes": ("carboy._speedups.slots", "carboy.routing"),
+    "routes": ("carboy._speedups.slots",),
     "response": ("carboy._speedups.names", "carboy.protocol"),
     "machine": (
         "carboy._speedups.response",

@@ -21,7 +21,7 @@ from cpython.ref cimport Py_XDECREF
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8String
 
-from carboy._speedups.routes cimport lookup
+from carboy._speedups.routes cimport lookup, use
 from carboy._speedups.slots cimport fresh, get, has, put, slot_offset
 
 cdef extern from "Python.h":
@@ -75,6 +75,7 @@ def prepare(names):
     global RULE, OTHER_PATH, ALLOWED, MISMATCH
     RequestContext = names["RequestContext"]
     active = names["active"]
+    use(names["fast_path"], names["trie"])
     prepare_twin, handle_twin, run = names["prepare"], names["handle"], names["run"]
     raising, returning = names["raising"], names["returning"]
     release, session_to_refresh = names["release"], names["session_to_refresh"]

@@ -1,6 +1,10 @@
 # cython: language_level=3, binding=False
 # cython: boundscheck=False, wraparound=False, initializedcheck=False
-"""URL matching in the default domain: the twin of `Map.lookup` and of routing/fast_path.py."""
+"""URL matching in the default domain: the twin of `Map.lookup` and of routing/fast_path.py.
+
+This module imports nothing of the package, so that a server of another application loads no routing:
+app/lane.py hands over what it uses.
+"""
 
 from cpython.dict cimport PyDict_Copy, PyDict_GetItem
 from cpython.list cimport PyList_GET_SIZE
@@ -9,27 +13,34 @@ from cpython.tuple cimport PyTuple_GET_SIZE
 
 from carboy._speedups.slots cimport get, has, slot_offset
 
-from carboy.routing import fast_path, trie
-
 cdef extern from "Python.h":
     Py_ssize_t PyUnicode_FindChar(
         object text, Py_UCS4 char, Py_ssize_t start, Py_ssize_t end, int direction
     ) except -2
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
 
-cdef object FastPath = fast_path.FastPath
-cdef object NOTHING = trie.NOTHING, DIGITS = trie.DIGITS, TEXT = trie.TEXT
-cdef Py_ssize_t ALONE = slot_offset(FastPath.alone)
-cdef Py_ssize_t FIXED = slot_offset(FastPath.fixed)
-cdef Py_ssize_t PREFIXES = slot_offset(FastPath.prefixes)
-cdef Py_ssize_t START = slot_offset(FastPath.start)
-cdef Py_ssize_t ANSWERS = slot_offset(trie.Node.answers)
-cdef Py_ssize_t CHILDREN = slot_offset(trie.Node.fixed)
-cdef Py_ssize_t EDGES = slot_offset(trie.Node.edges)
-cdef Py_ssize_t FINAL = slot_offset(trie.Edge.final)
-cdef Py_ssize_t KIND = slot_offset(trie.Edge.kind)
-cdef Py_ssize_t NODE = slot_offset(trie.Edge.node)
-cdef Py_ssize_t SUFFIXED = slot_offset(trie.Edge.suffixed)
+cdef object FastPath, NOTHING, DIGITS, TEXT
+cdef Py_ssize_t ALONE, FIXED, PREFIXES, START, ANSWERS, CHILDREN, EDGES, FINAL, KIND, NODE, SUFFIXED
+
+
+cdef int use(object fast_path, object trie) except -1:
+    """Take the classes and constants of these two modules. Before that, nothing is found."""
+    global FastPath, NOTHING, DIGITS, TEXT, ALONE, FIXED, PREFIXES, START
+    global ANSWERS, CHILDREN, EDGES, FINAL, KIND, NODE, SUFFIXED
+    NOTHING, DIGITS, TEXT = trie.NOTHING, trie.DIGITS, trie.TEXT
+    ALONE = slot_offset(fast_path.FastPath.alone)
+    FIXED = slot_offset(fast_path.FastPath.fixed)
+    PREFIXES = slot_offset(fast_path.FastPath.prefixes)
+    START = slot_offset(fast_path.FastPath.start)
+    ANSWERS = slot_offset(trie.Node.answers)
+    CHILDREN = slot_offset(trie.Node.fixed)
+    EDGES = slot_offset(trie.Node.edges)
+    FINAL = slot_offset(trie.Edge.final)
+    KIND = slot_offset(trie.Edge.kind)
+    NODE = slot_offset(trie.Edge.node)
+    SUFFIXED = slot_offset(trie.Edge.suffixed)
+    FastPath = fast_path.FastPath
+    return 0
 
 
 cpdef object lookup(object tables, object method, str path):

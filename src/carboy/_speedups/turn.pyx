@@ -54,7 +54,7 @@ from carboy.protocol.states import Reading, Writing
 from carboy.server.connection import Connection, Phase
 from carboy.server.crew import CrewSlots, Lead
 from carboy.server.default_fields import DefaultFields
-from carboy.server.dispatching import MOST_MADE, DispatcherSlots
+from carboy.server.dispatching import MANY_READY, MOST_MADE, DispatcherSlots
 from carboy.server.exchange import ExchangeSlots, ServerExchange
 from carboy.server.in_flight import TEXT
 from carboy.server.responder import LARGE, ResponderSlots
@@ -136,7 +136,7 @@ cdef object NEVER = 0.0
 cdef object YES = True  # a cast of the literal would be one of a number
 cdef object plain_socket = sockets.socket
 cdef Py_ssize_t large = LARGE
-cdef Py_ssize_t most_made = MOST_MADE
+cdef Py_ssize_t most_made = MOST_MADE, many_ready = MANY_READY
 cdef Py_ssize_t text_size = TEXT  # bytes of a request that are shown
 cdef object answer_of = wsgi.answer_of
 
@@ -224,7 +224,7 @@ cdef class Turn(Maker):
     cdef Call spare  # for the next request of a WSGI application
     cdef long long dispatched  # exchanges, which `watch` compares
     cdef dict averages
-    cdef double budget, worth
+    cdef double budget, worth, longest_hold
     cdef char* buffer
     cdef Py_ssize_t size, most_in_memory
 
@@ -276,6 +276,7 @@ cdef class Turn(Maker):
         self.averages = dispatcher._averages
         self.budget = dispatcher._budget
         self.worth = dispatcher._worth
+        self.longest_hold = dispatcher._longest_hold
 
     def __dealloc__(self):
         PyMem_Free(self.buffer)
@@ -581,7 +582,14 @@ cdef class Turn(Maker):
             self.finish(exchange, now)
         if self.ready and len(self.made) < most_made:
             known = PyDict_GetItemWithError(self.averages, get_key(self.ready[0][0]))
-            if known != NULL and <double>(<object>known) == 0.0:
+            if known != NULL and (
+                <double>(<object>known) == 0.0
+                or (
+                    self.made
+                    and len(self.ready) >= many_ready
+                    and now - self.made[0][0].began + <double>(<object>known) <= self.longest_hold
+                )
+            ):
                 return None
         while self.made:
             exchange, response_bytes = self.take_made()

@@ -16,7 +16,7 @@ from carboy.app.no_route import missing_of
 from carboy.app.plan import NO_RULE
 from carboy.app.sessions import session_to_refresh
 from carboy.app.teardown import finish_pushed
-from carboy.routing.trie import Search
+from carboy.routing import fast_path, trie
 from carboy.speedups import MODULES, speedups
 
 compiled: ModuleType | None = None
@@ -54,9 +54,10 @@ def _choose(module: ModuleType | None) -> None:
                 "LENGTHS": cycle.LENGTHS,
                 "NO_RULE": NO_RULE,
                 "RequestContext": RequestContext,
-                "Search": Search,
+                "Search": trie.Search,
                 "active": _cv,
                 "call_view": cycle.call_view,
+                "fast_path": fast_path,
                 "finish_pushed": finish_pushed,
                 "handle": cycle.handle,
                 "missing_of": missing_of,
@@ -68,6 +69,7 @@ def _choose(module: ModuleType | None) -> None:
                 "session_to_refresh": session_to_refresh,
                 "signals": signals.__dict__,
                 "slots": ContextSlots.__dict__,
+                "trie": trie,
             }
         )
     compiled = module

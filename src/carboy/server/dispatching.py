@@ -37,6 +37,10 @@ from carboy.server.settings import Settings
 clock = time.monotonic
 Seen = bytes | None  # bytes that begin with the head of a request, if they are at hand
 MOST_MADE = 16  # whole responses that are made before they are sent
+# Of handlers that take a part of the budget, only as many as run in so many seconds, and only while
+# so many more requests wait: then the time is little beside what the last of them waits.
+LONGEST_HOLD = 0.001
+MANY_READY = 8
 MORE_READ = Reading.HEAD  # where the machine is when it has bytes of the next request
 NEXT_REQUEST = Reading.IDLE  # where the machine is when it may read another request
 
@@ -77,6 +81,7 @@ class Dispatcher(DispatcherSlots):
         if self._crew.single_threaded:
             self.keep_all()
         self._worth = scheduler.times.worth
+        self._longest_hold = LONGEST_HOLD
         self._finish = keep_alive.finish
         self.pipelining = Pipelining(keep_alive)
         self.hold_back = self.pipelining.hold_back
@@ -153,8 +158,15 @@ class Dispatcher(DispatcherSlots):
             made.append((exchange, response))
         else:
             self._finish(exchange, now)
-        if ready and len(made) < MOST_MADE and self._averages.get(ready[0][0].key) == 0.0:
-            return
+        if ready and len(made) < MOST_MADE:
+            expected = self._averages.get(ready[0][0].key)
+            if expected == 0.0 or (
+                expected is not None
+                and made
+                and len(ready) >= MANY_READY
+                and now - made[0][0].began + expected <= self._longest_hold
+            ):
+                return
         while made:
             exchange, response = made.popleft()
             connection = exchange.connection

@@ -160,12 +160,7 @@ class Dispatcher(DispatcherSlots):
             self._finish(exchange, now)
         if ready and len(made) < MOST_MADE:
             expected = self._averages.get(ready[0][0].key)
-            if expected == 0.0 or (
-                expected is not None
-                and made
-                and len(ready) >= MANY_READY
-                and now - made[0][0].began + expected <= self._longest_hold
-            ):
+            if expected == 0.0 or (expected is not None and self._may_hold(expected, now)):
                 return
         while made:
             exchange, response = made.popleft()
@@ -187,6 +182,15 @@ class Dispatcher(DispatcherSlots):
                 exchange.cached_environ = None  # each would keep the other alive
             else:
                 self._finish(exchange, now)
+
+    def _may_hold(self, expected: float, now: float) -> bool:
+        """Whether what was made may wait for a handler that takes about `expected` seconds."""
+        made = self.made
+        return (
+            bool(made)
+            and len(self.ready) >= MANY_READY
+            and now - made[0][0].began + expected <= self._longest_hold
+        )
 
     def answered(self, exchange: ServerExchange, answer: Answer) -> bytes:
         """The whole response that is to be sent for an answer; b"" if it is sent or comes later."""

@@ -59,7 +59,7 @@ class Writer:
             channel.reopen()
 
     def close(self, timeout: float = CLOSING) -> None:
-        """Write what was handed over so far, for at most `timeout` seconds.
+        """Write what was handed over so far, for about `timeout` seconds.
 
         An output that takes nothing does not delay the others.
         """

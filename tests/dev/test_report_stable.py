@@ -10,11 +10,14 @@ from carboy.dev.explain.recording import Function, Process, RecordedCall, Record
 from carboy.dev.report.stable import settle
 
 ADDRESS = "127.0.0.1:5000"
+# The recording's moment of the monotonic clock, in seconds. The clock of the machine would do only
+# while it is far from every number below: 43210 is twelve hours after the start of a machine.
+STARTED = 5_000_000
 
 
 def settled(text: str, pid: int = 4711, several: bool = False) -> str:
     """The text of an argument, in a recording with a connection from port 43210."""
-    now = time.perf_counter_ns()
+    now = STARTED * 10**9
     ends = (("own", ADDRESS), ("peer", "127.0.0.1:43210"), ("value", text))
     call = RecordedCall(0, -1, 0, -1, 0, now, now, now + 1, ends)
     process = Process(pid, "3.11", [Function("socket.recv", "", of_c("socket.recv"))], [""], [call])
@@ -30,7 +33,7 @@ def test_the_port_of_the_client_and_the_number_of_the_process_have_names() -> No
 
 
 def test_times_have_names() -> None:
-    assert settled(f"now = {time.perf_counter() + 30}") == "now = CLOCK"
+    assert settled(f"now = {STARTED + 30.25}") == "now = CLOCK"
     assert settled(f"now = {time.time()}") == "now = TIME"
     assert settled(f"Date: {formatdate(usegmt=True)}") == "Date: TIME"
 

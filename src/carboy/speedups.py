@@ -32,6 +32,7 @@ MODULES: tuple[str, ...] = (
 )
 if not getattr(sys, "_is_gil_enabled", lambda: True)():
     MODULES = MODULES[:-3]  # these rely on the interpreter lock, and would bring it back
+RECORDED = "compiled functions cannot be recorded"  # a reason to hold them off
 COMPILED = "compiled"  # the state in which they run
 # Of all modules: they are built together, and each is compared with all sources.
 OUTDATED = "the compiled functions are older than their sources: run `make speedups`"

@@ -10,11 +10,10 @@ from typing import Any
 from carboy.gateway import for_application
 from carboy.server.engine import Engine
 from carboy.server.settings import Settings
-from carboy.speedups import speedups
+from carboy.speedups import RECORDED, speedups
 
 # Heads are typed by hand, and bodies too, so their limits are longer than by default.
 SETTINGS = Settings(headers_timeout=600.0, keepalive_timeout=600.0, body_grace=20.0, threads=16)
-REASON = "compiled functions cannot be recorded"
 GRACE = 2.0  # seconds for the engine to end
 
 
@@ -31,7 +30,7 @@ class Server:
         self._sockets = sockets
         self._is_traced = trace is not None
         if self._is_traced:
-            speedups.hold(REASON)
+            speedups.hold(RECORDED)
         self._engine = Engine(for_application(app), sockets, settings, trace=trace)
         self._thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
         self._thread.start()
@@ -43,4 +42,4 @@ class Server:
         for sock in self._sockets:
             sock.close()
         if self._is_traced:
-            speedups.release(REASON)
+            speedups.release(RECORDED)

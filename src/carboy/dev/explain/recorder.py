@@ -26,7 +26,7 @@ from carboy.dev.explain.places import APPLICATION, SYSTEM_CALLS, is_notable, of_
 from carboy.dev.explain.raised import CLOSED, Monitor, Raised
 from carboy.dev.explain.recursion_limit import RecursionLimit
 from carboy.dev.explain.values import arguments, brief, exception
-from carboy.speedups import speedups
+from carboy.speedups import RECORDED, speedups
 
 clock = time.perf_counter_ns
 MOST = 100_000  # calls of a thread; a browser cannot show a page with more
@@ -47,7 +47,6 @@ LEAVES = {
 YIELD = opcode.opmap["YIELD_VALUE"]
 VARARGS, VARKEYWORDS = 0x04, 0x08
 SUSPENDED = 0x20 | 0x80 | 0x200  # flags of generators and coroutines
-SPEEDUPS = "compiled functions cannot be recorded"  # why the Python twins run meanwhile
 SERVER = ("carboy.serving", "carboy.server", "carboy.protocol", "carboy.gateway", "carboy.net")
 
 
@@ -272,7 +271,7 @@ class Recorder:
         threading.setprofile(self._event)
         self._monitor.start()
         self._limit.lift()
-        speedups.hold(SPEEDUPS)
+        speedups.hold(RECORDED)
 
     def uninstall(self) -> None:
         """Stop recording, and do not profile new threads."""
@@ -280,7 +279,7 @@ class Recorder:
         threading.setprofile(None)
         self._monitor.stop()
         self._limit.restore()
-        speedups.release(SPEEDUPS)
+        speedups.release(RECORDED)
 
     def start(self) -> None:
         """Discard earlier calls and start recording."""

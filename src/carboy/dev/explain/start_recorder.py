@@ -37,7 +37,6 @@ from carboy.dev.explain.open_calls import Called, OpenCall, ThreadState, argumen
 from carboy.dev.explain.places import PYTHON
 from carboy.dev.explain.recorder import (
     LEAVES,
-    SPEEDUPS,
     _name,
     clock,
     overhead_of_an_event,
@@ -57,7 +56,7 @@ from carboy.dev.explain.system_calls import (
 )  # fmt: skip
 from carboy.dev.explain.value_recorder import ValueRecorder
 from carboy.dev.explain.values import brief, exception
-from carboy.speedups import speedups
+from carboy.speedups import RECORDED, speedups
 
 MOST = 60_000  # calls of a process, of which Flask on its own server needs about 2,000
 IMPORT = ("<frozen importlib._bootstrap>", "_find_and_load")
@@ -127,7 +126,7 @@ class StartRecorder:
         self._overhead = overhead_of_an_event()
         places.distribution_of("")  # which looks at all packages
         self._journal = Journal(self._folder, self._pid)
-        speedups.interpret(SPEEDUPS)
+        speedups.interpret(RECORDED)
         # At its limit, Python could not call the hooks either, and would drop them.
         self._recursion_limit = sys.getrecursionlimit()
         sys.setrecursionlimit(TIMES * self._recursion_limit)

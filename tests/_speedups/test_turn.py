@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -177,7 +179,12 @@ def test_a_leader_that_is_held_is_replaced_on_both_twins(which: str) -> None:
         client.send(b"GET /?wait HTTP/1.1\r\nHost: a\r\n\r\n")
         eventually(lambda: live.engine.crew.away == 1)
         assert live.get("/").status == 200
-        go_on.set()
+        with live.client() as second:  # which close looks find
+            second.send(b"GET /?wait HTTP/1.1\r\nHost: a\r\n\r\n")
+            eventually(lambda: live.engine.crew.away == 2)
+            assert live.get("/").status == 200
+            go_on.set()
+            assert second.reply().status == 200
         assert client.reply().status == 200
 
 
@@ -193,6 +200,45 @@ def test_the_watch_tells_a_held_leader_from_an_idle_one() -> None:
         for slot in ([], [exchange]):
             assert steps.watch(slot, bytearray(b"\1"), 0.0, 3) == 0
         assert steps.watch([], bytearray(1), 0.0, 1000) == 0  # after so many looks
+
+
+UNKNOWN, NEVER = -1, 3600.0  # a clock of a thread, and seconds
+
+
+def test_close_looks_find_a_leader_that_waits() -> None:
+    with known() as live:
+        steps = twin.Turn(live.engine, live.engine.dispatcher, 1024)
+        exchange: Any = object()
+
+        def look(
+            slot: list[Any], clock: int, least: float, most: float, look_again: bytes = b"\0"
+        ) -> tuple[int, float]:
+            again = bytearray(look_again)
+            return steps.watch_closely(slot, again, clock, 0.0, least, most, 7, 5)
+
+        # It has not computed for as long, or its request has lasted for as long.
+        for least, most in ((0.0, NEVER), (NEVER, 0.0)):
+            before = time.monotonic()
+            made, found = look([exchange], UNKNOWN, least, most)
+            assert made == 1
+            assert before <= found <= time.monotonic()
+        for least, most in ((1e-6, NEVER), (NEVER, 1e-6)):
+            assert look([exchange], UNKNOWN, least, most)[1] > 0.0
+        assert look([exchange], UNKNOWN, NEVER, NEVER) == (7, 0.0)
+        # The clock of a thread that computes all the time.
+        assert look([exchange], time.CLOCK_MONOTONIC, 60.0, NEVER) == (7, 0.0)
+        assert look([], UNKNOWN, 0.0, 0.0) == (6, -1.0)
+        assert look([exchange], UNKNOWN, 0.0, 0.0, b"\1") == (0, 0.0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_close_looks_leave_the_timer_slack_of_their_thread() -> None:
+    slack = Path(f"/proc/{threading.get_native_id()}/timerslack_ns")
+    with known() as live:
+        steps = twin.Turn(live.engine, live.engine.dispatcher, 1024)
+        before = slack.read_text()
+        steps.watch_closely([], bytearray(1), UNKNOWN, 0.0, 0.0, 0.0, 1, 5)
+        assert slack.read_text() == before
 
 
 def test_both_twins_send_the_same_bytes() -> None:

@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from carboy.server.crew import CLOSE_LOOKS, CLOSER, CLOSEST, Crew, Lead
+from carboy.server.crew import CLOSE_LOOKS, CLOSER, CLOSEST, IDLE_LOOKS, WAITED, Crew, Lead
 from carboy.server.dispatch_times import CAP, DispatchTimes
 from live_engine import GET, Live, eventually, hello, served
 from running import PATIENCE
@@ -124,7 +125,7 @@ def test_the_watcher_ends_with_the_crew_even_if_it_looks_rarely() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-def test_only_the_watcher_waits_without_slack_once_a_leader_was_replaced() -> None:
+def test_only_the_watcher_waits_without_slack_while_it_looks_closely() -> None:
     slacks: list[str] = []  # of members
     over = threading.Event()
 
@@ -142,8 +143,11 @@ def test_only_the_watcher_waits_without_slack_once_a_leader_was_replaced() -> No
     try:
         eventually(lambda: len(slacks) == 4)
         assert crew._watcher is not None
-        eventually(lambda: timer_slack(crew._watcher) == "1")
+        eventually(lambda: crew._exact and timer_slack(crew._watcher) == "1")
         assert slacks == [before] * 4
+        for _ in range(CLOSE_LOOKS // IDLE_LOOKS + 1):
+            crew.wake_watcher()  # it sleeps after so many looks, because the leader is idle
+        eventually(lambda: not crew._exact and timer_slack(crew._watcher) == before)
     finally:
         over.set()
         crew.stop()
@@ -410,6 +414,9 @@ class Looks:
         self.steps = iter(steps)
         self.pauses: list[float] = []
 
+    def locked(self) -> bool:
+        return False
+
     def acquire(self, timeout: float) -> bool:
         self.pauses.append(timeout)
         self.clock.now += 1.5 * timeout
@@ -438,8 +445,15 @@ class Watched:
         monkeypatch.setattr("carboy.server.crew.time", self.clock)
         self.crew = crew = Crew(4, interval, lambda lead: None)
         crew.on_deposed = lambda exchange, seconds: self.deposed.append(seconds)
-        monkeypatch.setattr("carboy.server.crew.set_timer_slack", lambda *args: True)
+        self.watch: CloseWatch
+        self.slacks: list[tuple[int, ...]] = []  # that the watcher has asked for
+        self.may_set_slack = True
+        monkeypatch.setattr("carboy.server.crew.set_timer_slack", self.set_slack)
         crew._claim = lambda: True  # type: ignore[method-assign]
+
+    def set_slack(self, *nanoseconds: int) -> bool:
+        self.slacks.append(nanoseconds)
+        return self.may_set_slack
 
     def holds(self) -> None:
         """The leader runs a request, and is still in it at the next looks."""
@@ -489,19 +503,153 @@ def test_a_request_that_is_found_late_has_one_more_look(monkeypatch: pytest.Monk
     assert len(watched.deposed) == 1
 
 
-@pytest.mark.parametrize("compiled", [False, True])
 def test_the_watcher_looks_closely_after_it_has_replaced_a_leader(
-    monkeypatch: pytest.MonkeyPatch, compiled: bool
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     watched = Watched(monkeypatch, INTERVAL)
-    pause = CLOSE
-    if compiled:  # close looks are made with the interpreter lock all the same
-        watched.crew.quick_watch = lambda *args: 0
-        pause = AT_ONCE
     pauses = watched.look(watched.holds, nothing, watched.holds, nothing, nothing)
-    assert pauses == [RARELY, INTERVAL, pause, AT_ONCE, pause, pause]
+    assert pauses == [RARELY, INTERVAL, CLOSE, AT_ONCE, CLOSE, CLOSE]
     # The second request waits as well. It counts like the first, although it was found sooner.
     assert watched.deposed == [1.5 * INTERVAL, INTERVAL]
+
+
+class CloseWatch:
+    """Stands for the compiled looks. Each call is one step, which returns when it found one."""
+
+    def __init__(self, watched: Watched, *steps: Callable[[], float]) -> None:
+        self.watched = watched
+        self.steps = iter(steps)
+        self.calls: list[tuple[int, int]] = []  # the clock of the leader's thread, the looks
+
+    def __call__(
+        self,
+        slot: object,
+        look_again: bytearray,
+        thread_clock: int,
+        pause: float,
+        least: float,
+        most: float,
+        looks: int,
+        idle_looks: int,
+    ) -> tuple[int, float]:
+        assert (pause, least, most) == (BRIEF / CLOSEST, BRIEF / WAITED, BRIEF)
+        assert not look_again[0]
+        self.calls.append((thread_clock, looks))
+        for step in self.steps:
+            return 1, step()
+        self.watched.crew.stop()
+        assert look_again[0]
+        return 1, 0.0
+
+
+BRIEF = 1 / 32  # an interval for which the looks are compiled
+
+
+def closely(monkeypatch: pytest.MonkeyPatch, *steps: Callable[[Watched], float]) -> Watched:
+    """The watcher after it has replaced a leader, where functions are compiled."""
+    watched = Watched(monkeypatch, BRIEF)
+    watched.watch = CloseWatch(watched, *(partial(step, watched) for step in steps))
+    watched.crew.close_watch = watched.watch
+    watched.look(watched.holds, nothing)
+    assert watched.slacks == []  # the compiled looks set it themselves
+    return watched
+
+
+def waits(watched: Watched) -> float:
+    watched.holds()
+    watched.clock.now += 2 * BRIEF / WAITED
+    return watched.clock.now
+
+
+def waits_for_the_interpreter(watched: Watched) -> float:
+    found = waits(watched)
+    watched.clock.now += 2 * BRIEF / WAITED  # as this thread does
+    return found
+
+
+def has_begun(watched: Watched) -> float:
+    watched.holds()  # after another request was found
+    return watched.clock.now
+
+
+def computes(watched: Watched) -> float:
+    watched.holds()
+    watched.clock.now += BRIEF
+    return watched.clock.now
+
+
+def ends(watched: Watched) -> float:
+    watched.ends()
+    return watched.clock.now
+
+
+def is_not_found(watched: Watched) -> float:
+    return 0.0
+
+
+@pytest.mark.parametrize("found", [waits, computes])
+def test_compiled_close_looks_replace_a_leader_that_waits_or_computes_for_the_interval(
+    monkeypatch: pytest.MonkeyPatch, found: Callable[[Watched], float]
+) -> None:
+    watched = closely(monkeypatch, is_not_found, found)
+    assert watched.deposed == [1.5 * BRIEF, BRIEF]
+    # Until the new leader has said which clock it has, each look is a call.
+    assert watched.watch.calls == [(-1, 1)] * 3
+
+
+@pytest.mark.parametrize("found", [waits_for_the_interpreter, has_begun, ends, is_not_found])
+def test_compiled_close_looks_keep_other_leaders(
+    monkeypatch: pytest.MonkeyPatch, found: Callable[[Watched], float]
+) -> None:
+    assert len(closely(monkeypatch, found).deposed) == 1
+
+
+def test_compiled_close_looks_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def leads(watched: Watched) -> float:
+        watched.crew.current.clock = 7
+        return 0.0
+
+    watched = closely(monkeypatch, leads, *[is_not_found] * (CLOSE_LOOKS - 1))
+    assert watched.watch.calls[1:] == [(7, left) for left in range(CLOSE_LOOKS - 1, 0, -1)]
+
+
+def test_the_watcher_sleeps_when_compiled_close_looks_find_no_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slept = []
+
+    def is_idle(watched: Watched) -> float:
+        watched.ends()
+        watched.crew._sleep = lambda: slept.append(True)  # type: ignore[method-assign]
+        return -1.0
+
+    closely(monkeypatch, is_idle)
+    assert slept == [True]
+
+
+def test_the_watcher_waits_without_slack_only_while_it_looks_closely(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("carboy.server.crew.IDLE_LOOKS", CLOSE_LOOKS + 2)
+    for looks, slacks in ((CLOSE_LOOKS - 1, [(1,)]), (CLOSE_LOOKS, [(1,), ()])):
+        watched = Watched(monkeypatch, INTERVAL)
+        watched.look(watched.holds, nothing, *[watched.ends] * looks)
+        assert watched.slacks == slacks
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_handler_has_waited_if_the_process_was_idle_for_the_pause_less_what_slack_adds(
+    monkeypatch: pytest.MonkeyPatch, exact: bool
+) -> None:
+    watched = Watched(monkeypatch, INTERVAL)
+    watched.may_set_slack = exact
+
+    def half_waits() -> None:
+        # A close look comes after one and a half pauses.
+        watched.clock.computed += 0.75 * AT_ONCE
+
+    watched.look(watched.holds, nothing, watched.holds, half_waits)
+    assert len(watched.deposed) == (2 if exact else 1)
 
 
 def test_a_handler_that_ends_between_two_close_looks_keeps_the_lead(

@@ -12,6 +12,17 @@ class Turn:
     def watch(
         self, slot: list[ServerExchange], look_again: bytearray, interval: float, idle_looks: int
     ) -> int: ...
+    def watch_closely(
+        self,
+        slot: list[ServerExchange],
+        look_again: bytearray,
+        thread_clock: int,
+        pause: float,
+        least: float,
+        most: float,
+        looks: int,
+        idle_looks: int,
+    ) -> tuple[int, float]: ...
     def read(self, connection: Connection) -> bytes | None: ...
     def read_idle(self, lead: Lead, events: Ready) -> Ready: ...
     def read_next(self, lead: Lead, connection: Connection) -> None: ...

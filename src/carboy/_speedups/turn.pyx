@@ -9,6 +9,7 @@
     Turn.holds_back    Pipelining.hold_back                    (server/pipelining.py)
     push               Connection.push                         (server/connection.py)
     Turn.watch         the looks of Crew._watch                (server/crew.py)
+    Turn.watch_closely its close looks
 
 Each does what its twin in Python does with an ordinary request, and leaves every other to it. The
 steps around them, the tables they use and the proof of what a thread may touch are those of the
@@ -79,6 +80,32 @@ cdef extern from *:
     """
     Py_ssize_t list_size(PyObject* of) noexcept nogil
 
+cdef extern from *:
+    """
+    #include <sched.h>
+    #include <time.h>
+    #ifdef __linux__
+    #include <sys/prctl.h>
+    #endif
+
+    /* How many ns late the kernel may wake this thread; 0: as many as when the thread began. */
+    static inline void set_slack(unsigned long nanoseconds) {
+    #ifdef PR_SET_TIMERSLACK
+        prctl(PR_SET_TIMERSLACK, nanoseconds, 0, 0, 0);
+    #endif
+    }
+
+    /* Seconds that a thread has computed; always 0.0 if its clock is not known. */
+    static inline double computed(long clock) {
+        struct timespec time;
+        if (clock == -1 || clock_gettime((clockid_t)clock, &time)) return 0.0;
+        return time.tv_sec + time.tv_nsec / 1e9;
+    }
+    """
+    void set_slack(unsigned long nanoseconds) noexcept nogil
+    double computed(long clock) noexcept nogil
+    int sched_yield() noexcept nogil
+
 # --- slots
 
 cdef Py_ssize_t REPEATED = slot_offset(Connection.__dict__["repeated"])
@@ -141,7 +168,7 @@ cdef Py_ssize_t text_size = TEXT  # bytes of a request that are shown
 cdef object answer_of = wsgi.answer_of
 
 
-cdef inline double clock() noexcept:
+cdef inline double clock() noexcept nogil:
     """time.monotonic()"""
     cdef timespec now
     clock_gettime(CLOCK_MONOTONIC, &now)
@@ -164,6 +191,7 @@ cdef int show(object memory, bytes data) except -1:
 
 cdef enum:
     MOST_LOOKS = 128  # of one call of `watch`
+    MOST_AT_ONCE = 1000  # further looks of `watch_closely` after one that finds a request
 
 
 cdef class Given:
@@ -223,6 +251,7 @@ cdef class Turn(Maker):
     cdef object extra
     cdef Call spare  # for the next request of a WSGI application
     cdef long long dispatched  # exchanges, which `watch` compares
+    cdef double began  # the last of them
     cdef dict averages
     cdef double budget, worth, longest_hold
     cdef char* buffer
@@ -483,6 +512,7 @@ cdef class Turn(Maker):
         put(exchange, BEGAN, began)
         cdef list slot = get(lead, SLOT) if type(lead) is Lead else lead.slot
         PyList_Append(slot, exchange)
+        self.began = began
         self.dispatched += 1
         if not has(self.crew, ASLEEP, False):
             self.crew.wake_watcher()
@@ -630,6 +660,78 @@ cdef class Turn(Maker):
                         found = 2
                         break
         return found
+
+    def watch_closely(
+        self,
+        list slot,
+        bytearray look_again,
+        long thread_clock,
+        double pause,
+        double least,
+        double most,
+        int looks,
+        int idle_looks,
+    ):
+        """Look at the slot of a leader like `watch`, for a request that waits.
+
+        `thread_clock`: that of the leader, -1 if it is not known. `looks`: as many are made at
+        most, a `pause` apart. Returns how many were made, and when the leader was found in a
+        request that has waited for `least` seconds or lasted for `most`; -1.0 if it ran none at so
+        many looks as `idle_looks`; otherwise 0.0.
+
+        A look that finds a request is followed by others at once, until the leader computes or the
+        request has waited for long enough: to sleep for so short a time would take longer, and cost
+        as much. On a single processor, the leader runs when this thread yields.
+        """
+        cdef timespec duration
+        cdef long long count, seen
+        cdef int made = 0, idle = 0, _
+        cdef double found = 0.0, now = 0.0, used = 0.0, since = 0.0, waited, end, before, used_before
+        cdef PyObject* watched = <PyObject*>slot
+        cdef const char* again = PyByteArray_AS_STRING(look_again)
+        duration.tv_sec = <long>pause
+        duration.tv_nsec = <long>((pause - <long>pause) * 1e9)
+        seen = -1
+        waited = 0.0  # seconds of the request `seen`, at least
+        with nogil:
+            set_slack(1)
+            while made < looks and not again[0] and not found:
+                c_nanosleep(&duration, NULL)
+                made += 1
+                end = 0.0  # of this look
+                for _ in range(MOST_AT_ONCE):
+                    before, used_before = now, used
+                    # First the clocks: a request that begins meanwhile has waited for nothing.
+                    now, used = clock(), computed(thread_clock)
+                    count = self.dispatched
+                    if not list_size(watched):
+                        seen = -1
+                        idle += 1
+                        if idle > idle_looks:
+                            found = -1.0
+                        break
+                    idle = 0
+                    if count != seen:
+                        seen = count
+                        since = now
+                        # It cannot have waited while the leader has computed, nor before it began.
+                        waited = now - max(before, self.began) - (used - used_before)
+                        if waited < 0.0 or not before:
+                            waited = 0.0
+                    else:
+                        waited += now - before - (used - used_before)
+                        if end and used - used_before > (now - before) / 2:
+                            break  # the leader computes
+                    if waited >= least or now - since >= most:
+                        found = now
+                        break
+                    if not end:
+                        end = now + 2 * least
+                    elif now > end:
+                        break
+                    sched_yield()
+            set_slack(0)
+        return made, found
 
     cdef int look(self, object handle) except -1:
         """Find out whether the requests of this turn go to a WsgiGateway or a Lane, as they are."""

@@ -49,9 +49,10 @@ Why each hand-over is safe:
                              that was started. So no task is in the queue without a thread for it.
     leader to watcher        The leader fills the slot, then reads `asleep`. The watcher sets
     (asleep)                 `asleep`, then reads the slot. One of them sees the other.
-    watcher without the      `quick_watch` reads the size of a slot, whose list it keeps alive, and
-    interpreter lock         a count. What it finds is looked at again with the lock. It returns
-                             once `_look_again` is set, which is cleared before `current` is read.
+    watcher without the      `quick_watch` and `close_watch` read the size of a slot, whose list
+    interpreter lock         they keep alive, a count, and the clock of a thread. What they find is
+                             looked at again with the lock. They return once `_look_again` is set,
+                             which is cleared before `current` is read.
 
 The system may refuse to start a thread (a limit of processes or of memory). Then the leader keeps
 the exchange that it wanted to submit, and the watcher leaves the leader as it is.
@@ -86,10 +87,20 @@ IDLE_LOOKS = 64  # times the watcher finds the leader idle before it sleeps unti
 # now and then, and is quick otherwise, will wait again. The looks cost about as much as the wait of
 # a leader that is found late. So at worst, each of them doubles its cost.
 CLOSE_LOOKS = 250
-# How many times as often it looks then. Where functions are compiled, or once a look has found a
-# request, a look seldom takes the interpreter from a leader that computes: the watcher gets the
-# lock when the leader waits. A leader in Python gives the lock up in each of its system calls.
+# How many times as often it looks then. With the interpreter lock, it looks as often as the second
+# figure says only once a look has found a request: a leader in Python gives the lock up in each of
+# its system calls, and a look may take it then.
 CLOSER, CLOSEST = 10, 40
+# Where functions are compiled, a request that has waited for this part of the interval is found.
+# Less would often replace the leader for a view that asks a database on the same machine.
+WAITED = 50
+
+
+# Makes close looks without the interpreter lock, where functions are compiled: `watch_closely` in
+# carboy/_speedups/turn.pyx.
+CloseWatch = Callable[
+    [list[ServerExchange], bytearray, int, float, float, float, int, int], tuple[int, float]
+]
 
 
 class Deposed(BaseException):
@@ -102,11 +113,12 @@ class Deposed(BaseException):
 class Lead:
     """One leadership: `slot` holds the exchange that its thread runs itself."""
 
-    __slots__ = ("lost", "one_turn", "slot", "thread")
+    __slots__ = ("clock", "lost", "one_turn", "slot", "thread")
 
     def __init__(self) -> None:
         self.slot: list[ServerExchange] = []
         self.thread = 0  # identifier of the thread that leads
+        self.clock: int | None = None  # of its processor time; -1: the system has none
         self.one_turn = False  # its thread makes one turn, in which it waits for nothing
         self.lost = False  # another thread has it; set by the thread that had it
 
@@ -148,14 +160,14 @@ class Crew(CrewSlots):
         self._refused_at = self._warned_at = -WARN_EVERY
         self._watcher: threading.Thread | None = None
         self._wake = threading.Semaphore(0)  # for the watcher
-        # The watcher waits without the kernel's slack, from the first leader that it replaces.
-        self._exact = False
+        self._exact = False  # the watcher waits without the kernel's slack, for its close looks
         self._ended = threading.Lock()  # held until the crew is stopped: the watcher waits for it
         self._ended.acquire()
         self._stopped = False
         # Looks without the interpreter lock, where functions are compiled (server/turn.py). It
         # returns when the first byte of the second one is set: the crew stops, or another leads.
         self.quick_watch: Callable[[list[ServerExchange], bytearray, float, int], int] | None = None
+        self.close_watch: CloseWatch | None = None
         self._look_again = bytearray(1)
 
     # --- life
@@ -195,6 +207,7 @@ class Crew(CrewSlots):
         while (task := self._work.get()) is not None:
             if isinstance(task, Lead):
                 task.thread = threading.get_ident()
+                task.clock = thread_clock(task.thread)
                 self.lead(task)
             else:
                 self.run(task)
@@ -337,6 +350,10 @@ class Crew(CrewSlots):
         while not self._stopped:
             self._look_again[0] = 0
             lead = self.current
+            if close and self.close_watch is not None and self._interval <= OFTEN:
+                close = self._watch_closely(self.close_watch, lead, close)
+                seen = None
+                continue
             watch = self.quick_watch if not close and self._interval <= OFTEN else None
             if watch is not None and not self._stopped:
                 found = watch(lead.slot, self._look_again, self._interval, IDLE_LOOKS)
@@ -353,6 +370,9 @@ class Crew(CrewSlots):
                 lead = self.current
                 now = lead.slot[-1:]
             close = max(0, close - 1)
+            if self._exact and not close:
+                set_timer_slack()
+                self._exact = False
             if not now:
                 idle_looks += 1
                 seen = None
@@ -364,14 +384,13 @@ class Crew(CrewSlots):
             exchange = now.pop()
             before, idle = idle, time.monotonic() - time.process_time()
             if exchange is seen:
-                if self._is_held(exchange, idle - before if close else None):
+                if self._is_held(exchange, close > 0 and idle - before > self._waiting()):
                     seen = None
                     # Found early, the handler has not returned yet: it counts like the others.
                     if self.depose(lead, self._interval):
                         close = CLOSE_LOOKS
-                        if not self._exact:
-                            self._exact = True  # first, for the members that it starts from now on
-                            set_timer_slack(1)
+                        if not self._exact and self.close_watch is None:
+                            self._exact = set_timer_slack(1)
             else:
                 seen = exchange
             del exchange
@@ -385,25 +404,51 @@ class Crew(CrewSlots):
         """
         least = self._interval / CLOSEST
         if close:
-            return self._interval / CLOSER if seen is None and self.quick_watch is None else least
+            return self._interval / CLOSER if seen is None else least
         if seen is None:
             return 2 * self._interval
         limit = seen.patience or self._interval
         return max(least, seen.began + limit - time.monotonic())
 
-    def _is_held(self, exchange: ServerExchange, idle: float | None) -> bool:
+    def _waiting(self) -> float:
+        """Seconds without computing, between two close looks, in which the handler has waited.
+
+        In the shortest pause between them, the process is idle for hardly more than that pause, or
+        for less if another thread computes. The kernel ends a pause later if there is slack.
+        """
+        return self._interval / CLOSEST / (2 if self._exact else 1)
+
+    def _is_held(self, exchange: ServerExchange, waits: bool) -> bool:
         """Whether the exchange has held the leader from one look to the next for too long.
 
-        `idle`: between two close looks, seconds in which the process has not computed. In that time
-        the handler has waited. Half of the shortest pause counts as waiting: without timer slack,
-        the process is idle for hardly more than that pause, or less if another thread computes.
         If the process computes, the handler has the whole interval.
         """
         seconds = time.monotonic() - exchange.began
         if exchange.patience:
             return seconds > exchange.patience
-        waited = idle is not None and idle > self._interval / CLOSEST / 2
-        return waited or seconds >= self._interval
+        return waits or seconds >= self._interval
+
+    def _watch_closely(self, watch: CloseWatch, lead: Lead, close: int) -> int:
+        """Make up to `close` looks without the interpreter lock; returns how many are left."""
+        clock, looks, least = lead.clock, close, self._interval / WAITED
+        if clock is None:  # the thread has not begun to lead
+            clock, looks = -1, 1
+        if self._stopped:  # after it has cleared `_look_again`
+            return close
+        pause = self._interval / CLOSEST
+        of_requests = (pause, least, self._interval)
+        made, found = watch(lead.slot, self._look_again, clock, *of_requests, looks, IDLE_LOOKS)
+        close -= made
+        if found < 0.0:
+            self._sleep()
+        elif found and (now := lead.slot[-1:]):
+            exchange, seconds = now[0], time.monotonic()
+            # If this thread has waited for the interpreter, the handler may wait for it as well.
+            waits = seconds - found < least <= seconds - exchange.began
+            # Found early, the handler has not returned yet: it counts like the others.
+            if self._is_held(exchange, waits) and self.depose(lead, self._interval):
+                return CLOSE_LOOKS
+        return close
 
     def _sleep(self) -> None:
         self.asleep = True
@@ -415,6 +460,14 @@ class Crew(CrewSlots):
 
 def _nothing(*args: object) -> None:
     pass
+
+
+def thread_clock(thread: int) -> int:
+    """The clock of the processor time of a thread that runs; -1 if the system has none."""
+    try:
+        return time.pthread_getcpuclockid(thread)
+    except (AttributeError, OSError):
+        return -1
 
 
 def traced(work: Callable[[T], None], trace: Callable[[], object] | None) -> Callable[[T], None]:

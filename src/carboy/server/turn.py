@@ -39,10 +39,10 @@ def steps_of(
     """The module that `compiled` is now, and what the engine calls to read and to dispatch."""
     module, dispatcher = compiled, engine.dispatcher
     if module is None:
-        engine.crew.quick_watch = None
+        engine.crew.quick_watch = engine.crew.close_watch = None
         return None, None, dispatcher.dispatch, ReadSteps(None, engine._read_deferred)
     made: Any = module.Turn(engine, dispatcher, engine.settings.read_size)
-    engine.crew.quick_watch = made.watch
+    engine.crew.quick_watch, engine.crew.close_watch = made.watch, made.watch_closely
     return module, made.read, made.dispatch, ReadSteps(made.read_idle, made.read_next)
 
 

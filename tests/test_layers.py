@@ -363,12 +363,31 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
     },
     "carboy.net.worker_loop": {"carboy.net.loop": "Loads asyncio."},
     "carboy.cli.banner": {"carboy.cli.certificates": "Loads OpenSSL; needed only with --domain."},
+    "carboy.server.admin.late_answering": {
+        "carboy.server.admin.answering": "Loads 13 modules; few workers are ever asked."
+    },
+    "carboy.server.admin.paths": {
+        "carboy.server.admin.table": "Loads 10 modules; few servers are ever asked."
+    },
     "carboy.server.beside_tls": {
+        "carboy.acme.problems": "Needed only with --domain.",
         "carboy.acme.keeper": "Loads OpenSSL; needed only with --domain.",
         "carboy.acme.temporary": "Loads OpenSSL; needed only with --domain.",
     },
     "carboy.server.http2.setup": {
         "carboy.server.http2.pipes": "Loads hpack, an optional dependency."
+    },
+    "carboy.server.processes.rollout": {
+        "carboy.server.processes.canary": "Needed only with --canary."
+    },
+    "carboy.server.response_cache.setup": {
+        "carboy.server.response_cache.gateway": "Needed only with --cache.",
+        "carboy.server.response_cache.store": "Needed only with --cache.",
+    },
+    "carboy.server.serve": {"carboy.server.processes.preload": "Needed only with --preload."},
+    "carboy.server.static_files": {
+        "carboy.gateway.static.answers": "Needed only with --static.",
+        "carboy.gateway.static.gateway": "Needed only with --static.",
     },
     "carboy.server.tracing": {
         "carboy.server.spans": "Loads OpenTelemetry, an optional dependency."
@@ -415,6 +434,7 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
 LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
     # third party
     "blinker": ("Needed by the first signal.", {"carboy.app.signals"}),
+    "click": ("Needed by the script of a shell only.", {"carboy.cli.completion"}),
     "cryptography": (
         "An optional dependency that takes 60 ms to load.",
         {
@@ -497,6 +517,7 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
     "readline": ("Changes the terminal when loaded.", {"carboy.cli.shell"}),
     "rlcompleter": ("Belongs to readline.", {"carboy.cli.shell"}),
     "secrets": ("Loads hmac and OpenSSL.", {"carboy.http.security"}),
+    "shlex": ("Needed for an advice only.", {"carboy.acme.settings"}),
     "ssl": ("Loads OpenSSL.", {"carboy.cli.development_options"}),
     "tempfile": (
         "Loads random and OpenSSL; only large bodies need it.",

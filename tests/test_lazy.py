@@ -71,6 +71,13 @@ UNUSED_BY_SERVERS = {
     "tomllib", "tracemalloc", "unittest", "urllib.request", "uvloop", "watchfiles", "websockets",
     "xml",
 }  # fmt: skip
+# They are needed with an option only, or when a client asks the admin server.
+UNUSED_BY_SERVERS |= {
+    "carboy.acme.problems", "carboy.gateway.static.gateway", "carboy.server.admin.answering",
+    "carboy.server.admin.table", "carboy.server.processes.canary",
+    "carboy.server.processes.preload", "carboy.server.response_cache.gateway",
+    "click.shell_completion", "http", "shlex",
+}  # fmt: skip
 UNUSED_BY_APPLICATIONS = UNUSED_BY_SERVERS | {
     "carboy.http.fields.accept", "carboy.http.fields.cookies", "carboy.http.fields.etag",
     "carboy.http.forms.parser", "click", "ctypes", "dataclasses", "decimal", "inspect", "logging",

@@ -14,10 +14,12 @@ __all__ = [
     "base64",
     "compiled_later",
     "difflib",
+    "http",
     "importlib_util",
     "markupsafe",
     "parse",
     "pathlib",
+    "shlex",
     "shutil",
     "string",
     "subprocess",
@@ -65,8 +67,10 @@ def compiled_later(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
 if TYPE_CHECKING:
     import base64
     import difflib
+    import http
     import importlib.util as importlib_util
     import pathlib
+    import shlex
     import shutil
     import string
     import subprocess
@@ -80,10 +84,12 @@ if TYPE_CHECKING:
 else:
     base64 = _LateModule("base64")
     difflib = _LateModule("difflib")
+    http = _LateModule("http")
     importlib_util = _LateModule("importlib.util")
     markupsafe = _LateModule("markupsafe")
     parse = _LateModule("urllib.parse")
     pathlib = _LateModule("pathlib")
+    shlex = _LateModule("shlex")
     shutil = _LateModule("shutil")
     string = _LateModule("string")
     subprocess = _LateModule("subprocess")

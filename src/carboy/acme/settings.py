@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -36,6 +35,8 @@ class AcmeSettings:
 
     def renew_command(self) -> str:
         """The command that renews the certificate at once."""
+        import shlex
+
         usual = self.state == state_folder()
         more = "" if usual else f" --state {shlex.quote(str(self.state))}"
         return f"carboy certs{more} renew {self.names[0]}"

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.shell_completion import get_completion_class
 
 from carboy.cli.locate import FACTORIES, NAMES
 
@@ -25,6 +24,8 @@ HOW = {
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
     """Print the script that completes commands and options in a shell."""
+    from click.shell_completion import get_completion_class
+
     kind = get_completion_class(shell)
     assert kind is not None  # click has all three
     click.echo(kind(ctx.find_root().command, {}, "carboy", VARIABLE).source())

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from carboy.acme.problems import HTTP_01, TLS_ALPN_01
 from carboy.acme.settings import AcmeSettings
 from carboy.gateway.https_redirect import HttpsRedirect
 from carboy.net.listener import Listener
@@ -108,6 +107,8 @@ def https_port(sockets: Sequence[socket.socket]) -> int:
 
 def challenges(sockets: Sequence[socket.socket]) -> tuple[str, ...]:
     """The challenges of certificate authorities that these listeners can answer."""
+    from carboy.acme.problems import HTTP_01, TLS_ALPN_01
+
     with_port = [sock for sock in sockets if isinstance(sock.getsockname(), tuple)]
     plain = [HTTP_01] if any(map(redirects, with_port)) else []
     return (*plain, *([TLS_ALPN_01] if not all(map(redirects, with_port)) else []))

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from carboy.acme.settings import acme_settings, state_folder
 from carboy.gateway import interface_of
@@ -38,7 +38,6 @@ from carboy.server.processes.crashes import CrashReports
 from carboy.server.processes.generations import Generations
 from carboy.server.processes.health import Health
 from carboy.server.processes.plan import Plan
-from carboy.server.processes.preload import Preload
 from carboy.server.processes.relay import SupervisorRelay, export
 from carboy.server.processes.rollout import Rollout
 from carboy.server.processes.start_methods import Fork
@@ -49,6 +48,9 @@ from carboy.server.queueing import most_stuck
 from carboy.server.settings import Settings, with_values
 from carboy.server.tls_setup import tls_fields
 from carboy.user_sockets import project
+
+if TYPE_CHECKING:
+    from carboy.server.processes.preload import Preload
 
 NO_PRELOAD = (
     "serve() gets an application that is loaded already: all workers are forked from this process,"
@@ -353,6 +355,8 @@ def crash_reports(plan: Plan, forks: bool = True) -> CrashReports:
 
 def preload_of(worker: Worker) -> Preload:
     """The start method of --preload. Raises ValueError where it does not work."""
+    from carboy.server.processes.preload import Preload
+
     try:
         return Preload(worker, worker.plan.settings.start_timeout, signals.SUPERVISED)
     except OSError as problem:

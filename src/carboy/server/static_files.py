@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from carboy.gateway.interface import Gateway
 from carboy.gateway.mounts import read_prefix
-from carboy.gateway.static.answers import Caching
-from carboy.gateway.static.gateway import Folder, StaticGateway
 from carboy.server.setting import KIB, STATIC, check_values, setting
+
+if TYPE_CHECKING:
+    from carboy.gateway.static.gateway import Folder
 
 # A hash as webpack, esbuild, Django and many others write it into a name: `app.3f2a9c41.js`. It has
 # a letter and a digit, so that neither a date nor a word is taken for one.
@@ -61,7 +63,8 @@ class StaticFiles:
         object.__setattr__(
             self, "static", (wanted,) if isinstance(wanted, str) else tuple(self.static)
         )
-        folders_of(self.static)
+        if self.static:
+            folders_of(self.static)
         try:
             re.compile(self.static_immutable)
         except re.error as problem:
@@ -73,6 +76,8 @@ class StaticFiles:
 
 def folders_of(wanted: Iterable[str]) -> list[Folder]:
     """The folders of `--static`. Raises ValueError, which says what is wrong with one."""
+    from carboy.gateway.static.gateway import Folder
+
     found: dict[str, Folder] = {}
     for text in wanted:
         prefix, equals, path = text.partition("=")
@@ -102,6 +107,9 @@ def with_static_files(gateway: Gateway, settings: StaticFiles) -> Gateway:
     """`gateway`, after the static files of the settings if there are any."""
     if not settings.static:
         return gateway
+    from carboy.gateway.static.answers import Caching
+    from carboy.gateway.static.gateway import StaticGateway
+
     return StaticGateway(
         gateway,
         folders_of(settings.static),

@@ -22,9 +22,9 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any
 
+from carboy.late import http
 from carboy.server.logs.facts import Record, has_content
 
 NO_RULE = "(no rule)"
@@ -269,6 +269,6 @@ def size_of(exchange: Any) -> int:
 def reason_of(status: int) -> str:
     """The reason why a request was refused before it was complete, from its status."""
     try:
-        return HTTPStatus(status).phrase.lower().replace(" ", "_").replace("-", "_")
+        return http.HTTPStatus(status).phrase.lower().replace(" ", "_").replace("-", "_")
     except ValueError:
         return str(status)

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
 import signal
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from carboy.late import shutil, subprocess
+from carboy.late import shlex, shutil, subprocess
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.processes import child
 from carboy.server.processes.command_runner import run_commands

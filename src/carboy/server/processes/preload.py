@@ -19,7 +19,6 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import Enum
 from typing import NoReturn
 
 from carboy.server import signals
@@ -28,6 +27,7 @@ from carboy.server.processes import child, stacks
 from carboy.server.processes.application_template import LONGEST, ApplicationTemplate, Preloads
 from carboy.server.processes.generations import STACKS_DELAY
 from carboy.server.processes.link import READY, WorkerLink
+from carboy.server.processes.purpose import Purpose
 from carboy.server.processes.start_methods import Children, Ended
 from carboy.server.processes.template import pair
 from carboy.server.scoreboard import Scoreboard
@@ -102,14 +102,6 @@ class TemplateEnd:
         """Close the descriptors in a process that was forked from the supervisor."""
         self.commands.close()
         self.link.close()
-
-
-class Purpose(Enum):
-    """The reason why a template is started."""
-
-    FIRST = "the start of the server"
-    RELOAD = "a reload"
-    LOST = "the last template has ended"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,18 @@ from __future__ import annotations
 import logging
 import selectors
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from carboy.server import systemd
 from carboy.server.logs.error_log import ERROR_LOGGER
-from carboy.server.processes.canary import Canary, Verdict
 from carboy.server.processes.generations import Generations, Member, State
 from carboy.server.processes.link import WorkerLink
-from carboy.server.processes.preload import Preload, Purpose
+from carboy.server.processes.purpose import Purpose
 from carboy.server.scoreboard import Figure, Row, Scoreboard
+
+if TYPE_CHECKING:
+    from carboy.server.processes.canary import Canary, Verdict
+    from carboy.server.processes.preload import Preload
 
 log = logging.getLogger(ERROR_LOGGER)
 
@@ -68,8 +72,15 @@ class Rollout:
         if self._canary is not None and self._canary.worker in generations.members:
             generations.wear(self._canary.worker)  # the code has changed again meanwhile
         generations.replace()
-        self._canary = Canary(self._seconds) if self._seconds else None
+        self._canary = self._new_canary()
         generations.one_first = self._canary is not None
+
+    def _new_canary(self) -> Canary | None:
+        if not self._seconds:
+            return None
+        from carboy.server.processes.canary import Canary
+
+        return Canary(self._seconds)
 
     def look(self, links: Links, now: float) -> bool:
         """Carry out what is due. False: the application could not be loaded at the start."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from carboy.gateway.interface import Gateway
-from carboy.server.response_cache.gateway import CachingGateway
-from carboy.server.response_cache.store import Store
 from carboy.server.setting import CACHE, check_values, setting
 
 
@@ -28,4 +26,9 @@ class ResponseCache:
 
 def with_cache(gateway: Gateway, settings: ResponseCache) -> Gateway:
     """`gateway` behind a cache, if the settings want one."""
-    return CachingGateway(gateway, Store(settings.cache)) if settings.cache else gateway
+    if not settings.cache:
+        return gateway
+    from carboy.server.response_cache.gateway import CachingGateway
+    from carboy.server.response_cache.store import Store
+
+    return CachingGateway(gateway, Store(settings.cache))

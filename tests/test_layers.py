@@ -323,6 +323,9 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
     "carboy.cli.application": {
         "carboy.app.commands": "`carboy run` serves a WSGI application without the framework."
     },
+    "carboy.cli.framework": {
+        "carboy.app": "`carboy run` serves a WSGI application without the framework."
+    },
     "carboy.cli.locate": {
         "carboy.cli.tracebacks": "Only an error needs it; it loads parts of the debugger."
     },

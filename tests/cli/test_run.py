@@ -378,17 +378,25 @@ def test_another_wsgi_application_is_served_without_importing_the_framework(fold
         assert server.get() == (200, b"[]")
 
 
-@pytest.mark.parametrize("file", ["look.py", "look/__init__.py"])
-def test_workers_share_the_framework_if_the_application_imports_carboy(
-    folder: Path, file: str
+@pytest.mark.parametrize(
+    ("options", "line", "had"),
+    [
+        ([], "from site_code.views import site", True),
+        (["--flask"], "from flask import Flask", True),
+        ([], "def site(_, start):\n start('200 OK', [])\n return [str(HAD).encode()]", False),
+    ],
+)
+def test_workers_share_the_framework_if_the_application_imports_it(
+    folder: Path, options: list[str], line: str, had: bool
 ) -> None:
-    (folder / file).parent.mkdir(exist_ok=True)
-    (folder / file).write_text(
-        "import sys\nHAD = 'carboy.app.app' in sys.modules\n"
-        "from carboy import Flask\nsite = Flask(__name__)\nsite.get('/')(lambda: str(HAD))\n"
-    )
-    with Running("run", "look", "-p", "0", cwd=folder, fresh=True) as server:
-        assert server.get() == (200, b"True")
+    code = "site = Flask(__name__)\nsite.get('/')(lambda: str(HAD))\n"
+    head = "import sys\nHAD = 'carboy.app.app' in sys.modules\n"
+    (folder / "site_code").mkdir()
+    (folder / "site_code" / "__init__.py").touch()
+    (folder / "site_code" / "views.py").write_text(f"{head}from carboy import Flask\n{code}")
+    (folder / "look.py").write_text(f"{head}{line}\n{code if 'Flask' in line else ''}")
+    with Running("run", *options, "look:site", "-p", "0", cwd=folder, fresh=True) as server:
+        assert server.get() == (200, str(had).encode())
 
 
 def test_the_group_is_a_click_command() -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-import carboy
 from carboy.cli import locate, mounts
 from carboy.server.processes.worker import LoadError
 
@@ -29,26 +27,6 @@ def chosen_app(ctx: click.Context, given: str | None, optional: bool = False) ->
         if optional:
             return ""
         raise click.UsageError(str(problem), ctx) from None
-
-
-def load_framework(name: str, folder: Path) -> None:
-    """Load the framework if the module of the application imports Carboy.
-
-    Workers that are forked from this process then share its memory, 2 MB for each of them, and load
-    only the application themselves. The module is read and not run. If it has no such line, each
-    worker loads both.
-    """
-    module = name.partition(":")[0]
-    stem = module.removesuffix(".py") if module.endswith(".py") else module.replace(".", "/")
-    for path in (folder / f"{stem}.py", folder / stem / "__init__.py"):
-        try:
-            source = path.read_bytes()
-        except (OSError, ValueError):
-            continue
-        if re.search(rb"^\s*(?:from|import)\s+carboy\b", source, re.MULTILINE):
-            for each in ("Flask", "request"):
-                getattr(carboy, each)
-        return
 
 
 def load_or_explain(

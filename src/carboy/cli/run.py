@@ -16,11 +16,12 @@ import click
 
 from carboy.acme.settings import AcmeSettings, acme_settings
 from carboy.cli import config_options, mounts, platform_variables
-from carboy.cli.application import chosen_app, load_framework, load_or_explain
+from carboy.cli.application import chosen_app, load_or_explain
 from carboy.cli.banner import Banner
 from carboy.cli.completion import complete
 from carboy.cli.config_options import Action
 from carboy.cli.config_options import config_options as configuration
+from carboy.cli.framework import load_framework
 from carboy.cli.options import SectionedCommand, listening, option, tuning
 from carboy.cli.process_options import hooks_module
 from carboy.cli.switches import is_on
@@ -83,7 +84,8 @@ def run(ctx: click.Context, /, app: str | None, mount: mounts.Mounted, **values:
         plan = replace(plan, application=shown)
         commands = commands_of(values)
         if plan.is_supervised():
-            load_framework(name, Path.cwd())
+            names = name, *(other for _, other, _ in mount)
+            load_framework(names, Path.cwd(), names_are_installed())
         code = start(plan, lambda: load_or_explain(name, interface, mount), banner, commands)
     except (BindError, CannotFork, ValueError, TypeError) as problem:
         raise click.ClickException(str(problem)) from None
@@ -255,6 +257,12 @@ def install_names_if_asked() -> None:
 
         if child_processes.asked_for():
             install_names()
+
+
+def names_are_installed() -> bool:
+    """Whether `flask` and `werkzeug` mean Carboy; without loading what installs them."""
+    compat = sys.modules.get("carboy.compat")
+    return compat is not None and compat.is_installed()
 
 
 def install_names(children: bool | None = None) -> None:

@@ -19,7 +19,7 @@ from carboy.compat.finder import AliasFinder, AliasPathHook
 from carboy.compat.module_map import VERSIONS
 from carboy.compat.qualnames import NamingFinder, rename_loaded
 
-__all__ = ["AlreadyImported", "install"]
+__all__ = ["AlreadyImported", "install", "is_installed"]
 
 
 class AlreadyImported(ImportError):
@@ -43,9 +43,14 @@ def install(children: bool | None = None) -> None:
                 " `pytest -p carboy.compat.pytest`.",
                 name=name,
             )
-    if not any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
+    if not is_installed():
         sys.meta_path[:0] = [AliasFinder(), NamingFinder()]
         sys.path_hooks.insert(0, AliasPathHook)
         rename_loaded()
         importlib.invalidate_caches()
     prepare(children)
+
+
+def is_installed() -> bool:
+    """Whether `flask` and `werkzeug` mean Carboy."""
+    return any(isinstance(finder, AliasFinder) for finder in sys.meta_path)

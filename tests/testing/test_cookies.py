@@ -46,9 +46,7 @@ HEADERS = [
 def stored(library: Any, header: str, **options: Any) -> list[dict[str, Any]]:
     client = library[2](cookie_app(library))
     client.get("/a/b", query_string={"h": header}, **options)
-    jar = client._cookies
-    cookies = jar if isinstance(jar, dict) else jar._cookies
-    return [asdict(cookie) for cookie in cookies.values()]
+    return [asdict(cookie) for cookie in client._cookies.values()]
 
 
 @pytest.mark.parametrize("header", HEADERS)
@@ -121,3 +119,18 @@ def test_the_clients_cookies_replace_a_cookie_header() -> None:
     assert client.get("/", headers={"Cookie": "a=1"}).text == "[]"
     client.set_cookie("b", "2")
     assert client.get("/", headers={"Cookie": "a=1"}).text == "[('b', '2')]"
+
+
+@pytest.mark.parametrize("library", [OURS, THEIRS])
+def test_the_cookies_of_a_client_are_a_dict_as_in_werkzeug(library: Any) -> None:
+    # Tests of extensions count and clear them: len(client._cookies), client._cookies.clear().
+    client = library[2](cookie_app(library))
+    client.set_cookie("a", "1")
+    client.set_cookie("b", "2", domain="example.com", path="/x")
+    assert list(client._cookies) == [("localhost", "/", "a"), ("example.com", "/x", "b")]
+    assert [cookie.value for cookie in client._cookies.values()] == ["1", "2"]
+    client._cookies.clear()
+    assert client.get_cookie("a") is None
+    client._cookies = {}
+    client.set_cookie("a", "1")
+    assert client.get("/").text == "[('a', '1')]"

@@ -10,7 +10,14 @@ from carboy.app.after_response import run_here
 from carboy.http.request.environ_builder import EnvironBuilder
 from carboy.http.request.request import Request
 from carboy.http.response.response import Response
-from carboy.testing.cookies import Cookie, CookieJar
+from carboy.testing.cookies import (
+    Cookie,
+    CookieJar,
+    cookie_from_header,
+    header_for,
+    set_cookie,
+    store,
+)
 from carboy.testing.lanes import Result, run_as_served, run_direct, run_wsgi_app
 from carboy.testing.response import ClientRedirectError, TestResponse, test_response_class
 
@@ -45,7 +52,7 @@ class Client:
             raise ValueError(f"Lane {lane!r} does not exist. Use one of {', '.join(LANES)}.")
         self.application = application
         self.response_wrapper = test_response_class(response_wrapper)
-        self._cookies = CookieJar() if use_cookies else None
+        self._cookies: CookieJar | None = {} if use_cookies else None
         self.allow_subdomain_redirects = allow_subdomain_redirects
         self.lane = lane
 
@@ -58,7 +65,7 @@ class Client:
 
     def get_cookie(self, key: str, domain: str = "localhost", path: str = "/") -> Cookie | None:
         """The cookie with this name, domain and path, or None."""
-        return self._jar().get(key, domain, path)
+        return self._jar().get((domain, path, key))
 
     def set_cookie(
         self,
@@ -71,17 +78,17 @@ class Client:
         **kwargs: Any,
     ) -> None:
         """Set a cookie. Further arguments are those of `dump_cookie`."""
-        self._jar().set(key, value, domain, origin_only, path, **kwargs)
+        set_cookie(self._jar(), key, value, domain, origin_only, path, **kwargs)
 
     def delete_cookie(self, key: str, *, domain: str = "localhost", path: str = "/") -> None:
         """Remove a cookie."""
-        self._jar().delete(key, domain, path)
+        self._jar().pop((domain, path, key), None)
 
     def _add_cookies_to_wsgi(self, environ: WSGIEnvironment) -> None:
         """Add the cookies for this request. They replace its Cookie header."""
         if self._cookies is None:
             return
-        header = self._cookies.header_for(*_address(environ))
+        header = header_for(self._cookies, *_address(environ))
         if header:
             environ["HTTP_COOKIE"] = header
         else:
@@ -91,7 +98,8 @@ class Client:
         self, server_name: str, path: str, headers: list[str]
     ) -> None:
         if self._cookies is not None:
-            self._cookies.update(server_name, path, headers)
+            for header in headers:
+                store(self._cookies, cookie_from_header(server_name, path, header))
 
     # -- requests
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from carboy.dates import parse_date
 from carboy.http.fields.cookies import dump_cookie, parse_cookie
@@ -92,47 +92,39 @@ def _seconds(text: str | None) -> int | None:
         return None
 
 
-class CookieJar:
-    """The cookies of a client, in the order in which they were first set."""
+# The cookies of a client, in the order in which they were first set: a dict, because tests read and
+# clear `client._cookies`.
+CookieJar: TypeAlias = dict[Key, Cookie]
 
-    def __init__(self) -> None:
-        self._cookies: dict[Key, Cookie] = {}
 
-    def get(self, key: str, domain: str, path: str) -> Cookie | None:
-        """The cookie with exactly this name, domain and path."""
-        return self._cookies.get((domain, path, key))
+def store(jar: CookieJar, cookie: Cookie | None) -> None:
+    """Store a cookie, or remove it if it has expired."""
+    if cookie is None:
+        return
+    if cookie._should_delete:
+        jar.pop(cookie._storage_key, None)
+    else:
+        jar[cookie._storage_key] = cookie
 
-    def store(self, cookie: Cookie | None) -> None:
-        """Store a cookie, or remove it if it has expired."""
-        if cookie is None:
-            return
-        if cookie._should_delete:
-            self._cookies.pop(cookie._storage_key, None)
-        else:
-            self._cookies[cookie._storage_key] = cookie
 
-    def set(
-        self, key: str, value: str, domain: str, origin_only: bool, path: str, **kwargs: Any
-    ) -> None:
-        """Store a cookie as if a response from `domain` had set it."""
-        header = dump_cookie(
-            key, value, domain=None if origin_only else domain, path=path, **kwargs
-        )
-        self.store(cookie_from_header(domain.removeprefix("."), path, header))
+def set_cookie(
+    jar: CookieJar,
+    key: str,
+    value: str,
+    domain: str,
+    origin_only: bool,
+    path: str,
+    **kwargs: Any,
+) -> None:
+    """Store a cookie as if a response from `domain` had set it."""
+    header = dump_cookie(key, value, domain=None if origin_only else domain, path=path, **kwargs)
+    store(jar, cookie_from_header(domain.removeprefix("."), path, header))
 
-    def delete(self, key: str, domain: str, path: str) -> None:
-        """Remove a cookie, if it exists."""
-        self._cookies.pop((domain, path, key), None)
 
-    def header_for(self, server_name: str, path: str) -> str:
-        """The Cookie field of a request; empty without matching cookies."""
-        return "; ".join(
-            cookie._to_request_header()
-            for cookie in self._cookies.values()
-            if cookie._matches_request(server_name, path)
-        )
-
-    def update(self, server_name: str, path: str, headers: list[str]) -> None:
-        """Store the cookies of a response's Set-Cookie fields."""
-        for header in headers:
-            self.store(cookie_from_header(server_name, path, header))
+def header_for(jar: CookieJar, server_name: str, path: str) -> str:
+    """The Cookie field of a request; empty without matching cookies."""
+    return "; ".join(
+        cookie._to_request_header()
+        for cookie in jar.values()
+        if cookie._matches_request(server_name, path)
+    )

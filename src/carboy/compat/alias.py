@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from opcode import opmap
@@ -214,12 +215,14 @@ class Alias(ModuleType):
         return [Binding(module, name, value) for module in (owner, *others)]
 
 
+@cache
 def _other_names(modules: tuple[str, ...]) -> set[str]:
     """The names that differ in Carboy and therefore do not exist in the real package."""
     homes = (QUALNAMES.get(module, {}) for module in modules)
     return {"Carboy"} | {ours for home in homes for ours, (_, name) in home.items() if ours != name}
 
 
+@cache
 def children(package: str) -> list[str]:
     """The names of a package's modules, without `__main__`."""
     found = (name.rpartition(".") for name in MODULE_MAP)

@@ -26,6 +26,15 @@ PATIENCE = 60.0  # seconds, far more than anything takes, so that only a hang fa
 # Variables that are read when a process starts.
 PLATFORM = ("PORT", "HOST", "WEB_CONCURRENCY")  # what hosting platforms set
 AT_THE_START = ("PYTHON", "LANG", "LC_", "TZ", "LD_", "MALLOC_")
+# The text of an application that loads for ever. Python handles a signal between two instructions,
+# so one that comes just before a single long sleep would be handled when that ends.
+LOADS = """
+import os, time
+
+os.write(1, b"loads\\n")
+while True:
+    time.sleep(0.1)
+"""
 URL = re.compile(r"https?://(\[[^\]]+\]|[^:/\s]+):(\d+)\b")
 
 
@@ -53,6 +62,22 @@ def suspend(process: int) -> None:
     ):
         assert time.monotonic() < end, f"process {process} does not stop"
         os.sched_yield()
+
+
+def states(process: int) -> str:
+    """What this process and those below it do, and the signals they have not handled."""
+    told = ("Name", "State", "Threads", "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt")
+    text = ""
+    below = [process]
+    for pid in below:
+        try:
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+            below += sorted(children(pid))
+        except OSError:
+            continue  # it has ended
+        facts = [line for line in lines if line.partition(":")[0] in told]
+        text += f"--- process {pid}: {'; '.join(facts)}\n"
+    return text.replace("\t", " ")
 
 
 class Running:
@@ -155,7 +180,10 @@ class Running:
         self.process.send_signal(number)
 
     def wait(self) -> int:
-        code = int(self.process.wait(PATIENCE))
+        try:
+            code = int(self.process.wait(PATIENCE))
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"does not end:\n{states(self.pid)}{self.text()}") from None
         for reader in self._readers:
             reader.join(PATIENCE)
         return code

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from running import Running, await_gone, children
+from running import LOADS, Running, await_gone, children
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs a subreaper")
 
@@ -142,7 +142,7 @@ def test_a_template_that_is_killed_is_replaced(folder: Path) -> None:
 
 
 def test_a_stop_ends_a_template_that_loads(folder: Path) -> None:
-    (folder / "service.py").write_text("import os, time\nos.write(1, b'loads\\n')\ntime.sleep(600)")
+    (folder / "service.py").write_text(LOADS)
     with started(folder) as server:
         server.line("loads")
         assert server.stop() == 0

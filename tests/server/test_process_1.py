@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from running import PATIENCE, Running, children
+from running import LOADS, PATIENCE, Running, children
 
 APP = """
 import os, subprocess, time
@@ -88,7 +88,7 @@ def test_a_signal_ends_process_1_while_the_application_loads(
     folder: Path, how: tuple[str, ...], number: int, code: int
 ) -> None:
     # The kernel drops signals to process 1 that have no handler.
-    (folder / "service.py").write_text("import os, time\nos.write(1, b'loads\\n')\ntime.sleep(600)")
+    (folder / "service.py").write_text(LOADS)
     with started(folder, *how) as server:
         server.line("loads")
         (first,) = children(server.pid)

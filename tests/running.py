@@ -26,8 +26,8 @@ PATIENCE = 60.0  # seconds, far more than anything takes, so that only a hang fa
 # Variables that are read when a process starts.
 PLATFORM = ("PORT", "HOST", "WEB_CONCURRENCY")  # what hosting platforms set
 AT_THE_START = ("PYTHON", "LANG", "LC_", "TZ", "LD_", "MALLOC_")
-# The text of an application that loads for ever. Python handles a signal between two instructions,
-# so one that comes just before a single long sleep would be handled when that ends.
+# The text of an application whose loading does not end. Python handles a signal between two
+# instructions, so one that comes just before a single long sleep would be handled when that ends.
 LOADS = """
 import os, time
 
@@ -65,7 +65,7 @@ def suspend(process: int) -> None:
 
 
 def states(process: int) -> str:
-    """What this process and those below it do, and the signals they have not handled."""
+    """The states of this process and those below it, and the signals they have not handled."""
     told = ("Name", "State", "Threads", "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt")
     text = ""
     below = [process]

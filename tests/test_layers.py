@@ -39,10 +39,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "time_limits": ("carboy.request_identity",),
     "unix_path": (),
     "user_sockets": ("carboy.late", "carboy.unix_path"),
-    "trace_context": (),
-    "uuid7": (),
+    "trace_context": ("carboy.late",),
+    "uuid7": ("carboy.late",),
     "werkzeug_log": (),
-    "relay": ("carboy.user_sockets",),
+    "relay": ("carboy.late", "carboy.user_sockets"),
     # Cython files; a test below holds what they import.
     "_speedups": (),
     "protocol": ("carboy.grammar", "carboy.late", "carboy.origins", "carboy.speedups"),
@@ -380,6 +380,7 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
     "carboy.server.http2.setup": {
         "carboy.server.http2.pipes": "Loads hpack, an optional dependency."
     },
+    "carboy.server.listening": {"carboy.server.proxy_stream": "Needed only with --proxy-protocol."},
     "carboy.server.processes.rollout": {
         "carboy.server.processes.canary": "Needed only with --canary."
     },

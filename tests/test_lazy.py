@@ -76,7 +76,7 @@ UNUSED_BY_SERVERS |= {
     "carboy.acme.problems", "carboy.gateway.static.gateway", "carboy.server.admin.answering",
     "carboy.server.admin.table", "carboy.server.processes.canary",
     "carboy.server.processes.preload", "carboy.server.response_cache.gateway",
-    "click.shell_completion", "http", "shlex",
+    "carboy.protocol.proxy_protocol", "click.shell_completion", "http", "random", "shlex",
 }  # fmt: skip
 UNUSED_BY_APPLICATIONS = UNUSED_BY_SERVERS | {
     "carboy.http.fields.accept", "carboy.http.fields.cookies", "carboy.http.fields.etag",

@@ -14,11 +14,11 @@ __all__ = [
     "base64",
     "compiled_later",
     "difflib",
-    "http",
     "importlib_util",
     "markupsafe",
     "parse",
     "pathlib",
+    "random",
     "shlex",
     "shutil",
     "string",
@@ -67,9 +67,9 @@ def compiled_later(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
 if TYPE_CHECKING:
     import base64
     import difflib
-    import http
     import importlib.util as importlib_util
     import pathlib
+    import random
     import shlex
     import shutil
     import string
@@ -84,11 +84,11 @@ if TYPE_CHECKING:
 else:
     base64 = _LateModule("base64")
     difflib = _LateModule("difflib")
-    http = _LateModule("http")
     importlib_util = _LateModule("importlib.util")
     markupsafe = _LateModule("markupsafe")
     parse = _LateModule("urllib.parse")
     pathlib = _LateModule("pathlib")
+    random = _LateModule("random")
     shlex = _LateModule("shlex")
     shutil = _LateModule("shutil")
     string = _LateModule("string")

@@ -6,24 +6,24 @@ and a new trace begins.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from random import getrandbits
+
+from carboy.late import compiled_later, random
 
 SAMPLED = 1  # bit of the flags
 LARGEST_STATE = 512  # characters that are passed on at most; longer lists are dropped
 MOST_MEMBERS = 32
 
 # Section 3.2.2. A later version may have more after another dash (section 3.2.4).
-_parent = re.compile(
+_parent = compiled_later(
     r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})"
     r"(?P<more>-.*)?"
-).fullmatch
+)
 # Section 3.3.1.3
-_member = re.compile(
+_member = compiled_later(
     r"(?:[a-z][a-z0-9_\-*/]{0,255}|[a-z0-9][a-z0-9_\-*/]{0,240}@[a-z][a-z0-9_\-*/]{0,13})"
     r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
-).fullmatch
+)
 NO_TRACE, NO_SPAN = "0" * 32, "0" * 16
 
 
@@ -55,7 +55,7 @@ class TraceContext:
 
 def trace_of(parents: Sequence[str], states: Sequence[str]) -> TraceContext:
     """The trace of a request, from the values of its traceparent and tracestate fields."""
-    found = _parent(parents[0]) if len(parents) == 1 else None
+    found = _parent.fullmatch(parents[0]) if len(parents) == 1 else None
     if (
         found is None
         or found["version"] == "ff"
@@ -79,7 +79,7 @@ def state_of(values: Sequence[str]) -> str:
         len(members) > MOST_MEMBERS
         or len(keys) < len(members)
         or len(state) > LARGEST_STATE
-        or not all(map(_member, members))
+        or not all(map(_member.fullmatch, members))
     ):
         return ""
     return state
@@ -87,4 +87,4 @@ def state_of(values: Sequence[str]) -> str:
 
 def _random(digits: int) -> str:
     """Random hexadecimal digits, not all of them 0."""
-    return f"{getrandbits(4 * digits) or 1:0{digits}x}"
+    return f"{random.getrandbits(4 * digits) or 1:0{digits}x}"

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from random import getrandbits  # seeded again in a process that is forked
+
+from carboy.late import random  # seeded again in a process that is forked
 
 COUNTER_BITS = 42
 
@@ -29,7 +30,7 @@ class Uuid7:
         with self._lock:
             if now > self._milliseconds:
                 self._milliseconds = now
-                self._counter = getrandbits(COUNTER_BITS - 1)
+                self._counter = random.getrandbits(COUNTER_BITS - 1)
             else:
                 self._counter += 1
                 if self._counter >> COUNTER_BITS:  # section 6.2: the time is increased
@@ -39,13 +40,14 @@ class Uuid7:
             counter = self._counter
         return (
             f"{now >> 16 & 0xFFFFFFFF:08x}-{now & 0xFFFF:04x}-7{counter >> 30:03x}"
-            f"-{0x8000 | counter >> 16 & 0x3FFF:04x}-{counter & 0xFFFF:04x}{getrandbits(32):08x}"
+            f"-{0x8000 | counter >> 16 & 0x3FFF:04x}-{counter & 0xFFFF:04x}"
+            f"{random.getrandbits(32):08x}"
         )
 
     def after_fork(self) -> None:
-        """Make a lock that no thread of the parent holds, and a counter of this process."""
+        """Make a lock that no thread of the parent holds, and have the next id begin a counter."""
         self._lock = threading.Lock()
-        self._counter = getrandbits(COUNTER_BITS - 1)
+        self._milliseconds = 0
 
 
 uuid7 = Uuid7()

@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import socket
 import threading
 from collections.abc import Callable
 from typing import Protocol
 
+from carboy.late import random
 from carboy.relay.frames import Fields, Frame, FrameError, FrameReader, frame
 from carboy.user_sockets import connect
 

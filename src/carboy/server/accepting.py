@@ -24,7 +24,6 @@ from carboy.server.connection import Connection
 from carboy.server.deadlines import AT_A_TIME, Deadlines
 from carboy.server.descriptors import room_for
 from carboy.server.listening import RETRY, Accepted, Listeners
-from carboy.server.proxy_stream import ProxyStream
 from carboy.server.scoreboard import Row
 from carboy.server.settings import Settings
 
@@ -134,10 +133,11 @@ class Accepting:
 
     def _admit(self, accepted: Iterable[Accepted], now: float) -> int:
         taken = 0
+        proxied = self.listeners.proxied
         for sock, peer, server in accepted:
             connection = Connection(sock, Machine(self._limits), peer, server, now)
-            if sock.__class__ is ProxyStream:
-                sock.connection = connection
+            if proxied is not None:
+                proxied.connect(sock, connection)
             self._connections[connection.fd] = connection
             self._closing.watch(connection, READ)
             taken += 1

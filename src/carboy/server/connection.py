@@ -28,12 +28,12 @@ from typing import TYPE_CHECKING, Any
 from carboy.net.poller import WRITE, is_ready
 from carboy.net.stream import Stream, send_part
 from carboy.protocol.interface import ConnectionMachine
-from carboy.protocol.proxy_protocol import ProxyHeader
 from carboy.server.minimum_rate import MinimumRate
 
 if TYPE_CHECKING:
     from threading import RLock
 
+    from carboy.protocol.proxy_protocol import ProxyHeader
     from carboy.server.exchange import ServerExchange
     from carboy.server.request_body import ReceivedBody
 

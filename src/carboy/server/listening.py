@@ -10,12 +10,16 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from carboy.net.listener import Listener
 from carboy.net.poller import READ, Poller
 from carboy.net.stream import Stream
-from carboy.server.proxy_stream import ProxyProtocol, ProxyStream
 from carboy.server.settings import Settings
+from carboy.server.trust import Trust
+
+if TYPE_CHECKING:
+    from carboy.server.proxy_stream import ProxyProtocol
 
 log = logging.getLogger("carboy.error")
 
@@ -70,7 +74,7 @@ class Listeners:
         self._drained: deque[tuple[socket.socket, object]] = deque()  # accepted, not set up yet
         self._warn_at = 0.0
         self._poller = poller
-        self._proxied = ProxyProtocol(settings.trust) if settings.trust.proxy_protocol else None
+        self.proxied = _proxies(settings.trust) if settings.trust.proxy_protocol else None
         self._wrap = wrap  # makes TLS streams of sockets; None: they are used as they are
 
     def open(self) -> None:
@@ -114,12 +118,12 @@ class Listeners:
 
     def _set_up(self, sock: socket.socket, address: object) -> Accepted | None:
         sock.setblocking(False)
-        if self._wrap is None and self._proxied is None:
+        if self._wrap is None and self.proxied is None:
             return sock, *addresses(sock, address)
         try:
             found = addresses(sock, address)
-            if self._proxied is not None and self._proxied.expects_header(found[0]):
-                return ProxyStream(sock, self._proxied, self._wrap), *found
+            if self.proxied is not None and self.proxied.expects_header(found[0]):
+                return self.proxied.stream(sock, self._wrap), *found
             return (sock if self._wrap is None else self._wrap(sock)), *found
         except OSError:
             sock.close()  # the client has gone already
@@ -275,3 +279,9 @@ class ListenerShutdown:
                 listener.end()
                 self._open.remove(listener)
         return DRAIN_INTERVAL if self._open else None
+
+
+def _proxies(trust: Trust) -> ProxyProtocol:
+    from carboy.server.proxy_stream import ProxyProtocol
+
+    return ProxyProtocol(trust)

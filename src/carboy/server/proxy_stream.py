@@ -38,6 +38,15 @@ class ProxyProtocol:
         """Whether a connection begins with a header; the others are served without one."""
         return self._proxies.peer(peer)
 
+    def stream(self, sock: socket.socket, wrap: Wrap | None) -> ProxyStream:
+        """The socket of a connection that begins with a header. `wrap` begins TLS after it."""
+        return ProxyStream(sock, self, wrap)
+
+    def connect(self, sock: Stream, connection: Connection) -> None:
+        """Give a socket that waits for a header the connection that it belongs to."""
+        if isinstance(sock, ProxyStream):
+            sock.connection = connection
+
     def refused(self, peer: Peer, problem: ProxyError) -> None:
         """Count a header that broke a rule; some are logged (`is_logged`)."""
         self._refused += 1

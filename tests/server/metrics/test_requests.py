@@ -106,10 +106,13 @@ def test_refused_requests_are_counted_by_reason() -> None:
     counted = counts()
     counted(refused(431))
     counted(refused(400))
+    counted(refused(413))
+    counted(refused(414))
     counted(record(status=503, refusal="queue_timeout", queued_at=1.0, began=1.0, seconds=2.0))
     found = counted.take()
     assert found["refused"] == {
-        "request_header_fields_too_large": 1, "bad_request": 1, "queue_timeout": 1,
+        "request_header_fields_too_large": 1, "bad_request": 1, "content_too_large": 1,
+        "uri_too_long": 1, "queue_timeout": 1,
     }  # fmt: skip
     assert found["queue"] == [2.0, 0, 0, 1]
     assert [each[2] for each in found["requests"]] == [503]

@@ -6,10 +6,10 @@ keep no request alive. Another thread writes it (server/logs/channel.py).
 
 from __future__ import annotations
 
-import random
 import sys
 from typing import Protocol
 
+from carboy.late import random
 from carboy.server.logs.channel import could_not_be_written
 from carboy.server.logs.facts import Record
 from carboy.server.logs.formats import formatter

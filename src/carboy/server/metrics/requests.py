@@ -24,7 +24,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any
 
-from carboy.late import http
+from carboy.protocol.errors import REASONS
 from carboy.server.logs.facts import Record, has_content
 
 NO_RULE = "(no rule)"
@@ -268,7 +268,4 @@ def size_of(exchange: Any) -> int:
 
 def reason_of(status: int) -> str:
     """The reason why a request was refused before it was complete, from its status."""
-    try:
-        return http.HTTPStatus(status).phrase.lower().replace(" ", "_").replace("-", "_")
-    except ValueError:
-        return str(status)
+    return REASONS.get(status, str(status)).lower().replace(" ", "_").replace("-", "_")

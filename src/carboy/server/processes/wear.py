@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from carboy.late import random
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.machine import memory_limit, resident
 from carboy.server.processes.generations import Generations, Member
@@ -80,6 +80,10 @@ class _Limit:
     large_from_start: bool
 
 
+def _uniform(low: float, high: float) -> float:
+    return random.uniform(low, high)
+
+
 class Wear:
     """Which worker is replaced next. `warn` is called with a warning for the log.
 
@@ -90,7 +94,7 @@ class Wear:
         self,
         limits: WorkerLimits,
         warn: Callable[[str], object] = lambda text: None,
-        uniform: Callable[[float, float], float] = random.uniform,
+        uniform: Callable[[float, float], float] = _uniform,
         memory_limit: Callable[[], int] | None = None,
         most_stuck: int = 0,
     ) -> None:

@@ -20,6 +20,14 @@ PLAIN = serialization.NoEncryption()
 NOW = datetime.datetime.now(datetime.UTC)
 
 
+def unchecked() -> ssl.SSLContext:
+    """The context of a client that accepts any certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 class Signed:
     """A certificate, its key and its chain, as bytes in PEM format."""
 

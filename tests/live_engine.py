@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 import threading
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache, partial
 from typing import Any
 
 from carboy.gateway import for_application
 from carboy.net import listen_tcp, worker_loop
+from carboy.net.certificates import generate_adhoc_ssl_context
+from carboy.net.tls import TlsStream
 from carboy.server.engine import Engine
 from carboy.server.settings import Settings, with_values
 from carboy.thread_frames import thread_frames
+from certificates import unchecked
 
 PATIENCE = 60.0  # seconds, more than a working engine needs on a busy machine
 GET = b"GET / HTTP/1.1\r\nHost: example.test\r\n\r\n"
@@ -24,12 +29,13 @@ LAST = b"GET / HTTP/1.1\r\nHost: example.test\r\nConnection: close\r\n\r\n"
 
 
 class Live:
-    """An engine that runs: where it listens, and what it recorded."""
+    """An engine that runs: where it listens, whether clients speak TLS, and what it recorded."""
 
-    def __init__(self, engine: Engine, listener: socket.socket) -> None:
+    def __init__(self, engine: Engine, listener: socket.socket, tls: bool = False) -> None:
         self.engine = engine
         self.listener = listener
         self.address = listener.getsockname()
+        self.tls = tls
         self.records: list[Any] = []
         self.thread: threading.Thread | None = None
 
@@ -43,6 +49,8 @@ class Live:
         try:
             sock.settimeout(PATIENCE)
             sock.connect(self.address)
+            if self.tls:
+                sock = unchecked().wrap_socket(sock)
             client = Client(sock)
             try:
                 yield client
@@ -137,6 +145,12 @@ class Client:
             return True
 
 
+@cache
+def adhoc() -> ssl.SSLContext:
+    """The context of a server with a certificate for development."""
+    return generate_adhoc_ssl_context()
+
+
 @contextmanager
 def served(
     app: Any,
@@ -147,9 +161,11 @@ def served(
     access: Callable[[Any], None] | None = None,
     trace: Callable[[], object] | None = None,
     wrap: Callable[[Any], Any] | None = None,
+    tls: bool = False,
     **settings: Any,
 ) -> Iterator[Live]:
     """`app` served until the block ends; `access` or `live.records` gets the records."""
+    wrap = partial(TlsStream, context=adhoc()) if tls else wrap
     listener = listener or listen_tcp("127.0.0.1", 0)
     records: list[Any] = []
     access = records.append if record else access
@@ -159,7 +175,7 @@ def served(
         trace=trace,
         wrap=wrap,
     )  # fmt: skip
-    live = Live(engine, listener)
+    live = Live(engine, listener, tls)
     live.records = records
     live.thread = threading.Thread(target=engine.run, name="test-engine")
     live.thread.start()

@@ -227,6 +227,7 @@ COMPILED_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "cycle": ("carboy._speedups.routes", "carboy._speedups.slots"),
     "routes": ("carboy._speedups.slots",),
+    "tls": ("carboy._speedups.slots", "carboy.net.tls", "carboy.net.tls_state"),
     "response": ("carboy._speedups.names", "carboy.protocol"),
     "machine": (
         "carboy._speedups.response",
@@ -244,6 +245,7 @@ COMPILED_MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy._speedups.machine",
         "carboy._speedups.plain_sockets",
         "carboy._speedups.slots",
+        "carboy._speedups.tls",
         "carboy._speedups.wsgi",
         "carboy.gateway",
         "carboy.gateway.asgi",

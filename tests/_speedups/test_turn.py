@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
+import ssl
 import struct
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +20,11 @@ import pytest
 
 import carboy
 from _speedups.twins import compiled
+from carboy.net.tls import TlsStream
 from carboy.server import turn
 from carboy.speedups import speedups
-from live_engine import GET, LAST, Live, eventually, served
+from certificates import unchecked
+from live_engine import GET, LAST, Live, adhoc, eventually, served
 from running import PATIENCE
 
 twin = compiled("turn")
@@ -37,6 +42,11 @@ def which(request: pytest.FixtureRequest) -> Iterator[str]:
     finally:
         if request.param == "python":
             speedups.release("a test")
+
+
+@pytest.fixture(params=[False, True], ids=["http", "https"])
+def tls(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
 
 
 BODY = b"x" * 20_000
@@ -85,8 +95,8 @@ def test_a_client_that_has_ended_its_side_gets_its_response() -> None:
 @pytest.mark.usefixtures("which")
 @pytest.mark.parametrize("reset", [False, True])
 @pytest.mark.parametrize("sent", [b"", GET[:20], GET, GET * 3])
-def test_a_client_that_leaves_leaves_nothing_behind(sent: bytes, reset: bool) -> None:
-    with known() as live:
+def test_a_client_that_leaves_leaves_nothing_behind(sent: bytes, reset: bool, tls: bool) -> None:
+    with known(tls=tls) as live:
         with live.client() as client:
             client.send(GET)
             assert client.reply().body == b"hello"
@@ -99,9 +109,9 @@ def test_a_client_that_leaves_leaves_nothing_behind(sent: bytes, reset: bool) ->
 
 
 @pytest.mark.usefixtures("which")
-def test_a_client_that_does_not_read_gets_everything_later() -> None:
+def test_a_client_that_does_not_read_gets_everything_later(tls: bool) -> None:
     much = GET.replace(b" / ", b" /much ")
-    with known() as live, live.client() as client:
+    with known(tls=tls) as live, live.client() as client:
         count, end = 0, time.monotonic() + PATIENCE
         while not any(c.has_unsent for c in live.engine.connections.values()):
             client.send(much)
@@ -114,14 +124,87 @@ def test_a_client_that_does_not_read_gets_everything_later() -> None:
 
 
 @pytest.mark.usefixtures("which")
-def test_a_client_that_leaves_while_bytes_are_kept_is_forgotten() -> None:
+def test_a_client_that_leaves_while_bytes_are_kept_is_forgotten(tls: bool) -> None:
     much = GET.replace(b" / ", b" /much ")
-    with known() as live:
+    with known(tls=tls) as live:
         with live.client() as client:
             while not any(c.has_unsent for c in live.engine.connections.values()):
                 client.send(much)
         eventually(lambda: not live.engine.connections)
         assert live.get().body == b"hello"
+
+
+@pytest.mark.usefixtures("which")
+def test_a_broken_record_ends_its_connection(caplog: pytest.LogCaptureFixture) -> None:
+    with known(tls=True) as live:
+        for sent in (b"GET / HTTP/1.1\r\n", b"\x17\x03\x03\x00\x20" + b"x" * 32):
+            with live.client() as client:
+                client.send(GET)
+                assert client.reply().body == b"hello"
+                socket.socket.send(client.sock, sent)  # without encryption
+                with pytest.raises(ssl.SSLError, match="(?i)alert"):
+                    client.rest()
+            eventually(lambda: not live.engine.connections)
+            assert live.get().body == b"hello"
+    assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
+
+
+@pytest.mark.usefixtures("which")
+def test_a_record_may_come_in_pieces_and_several_at_once() -> None:
+    with known(tls=True) as live:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = unchecked().wrap_bio(incoming, outgoing)
+        plain = socket.create_connection(live.address, PATIENCE)
+        with plain:
+            while True:
+                try:
+                    tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    plain.sendall(outgoing.read())
+                    incoming.write(plain.recv(65536))
+            tls.write(GET)
+            for byte in outgoing.read():
+                plain.sendall(bytes([byte]))
+            for _ in range(3):
+                tls.write(GET)
+            tls.write(LAST)
+            plain.sendall(outgoing.read())
+            received = b""
+            while received.count(b"hello") < 5:
+                try:
+                    received += tls.read(65536)
+                except ssl.SSLWantReadError:
+                    data = plain.recv(65536)
+                    assert data
+                    incoming.write(data)
+
+
+class Apart(TlsStream):
+    """A stream with methods of its own, which count."""
+
+    calls: list[str] = []
+
+    def recv(self, size: int) -> bytes:
+        self.calls.append("recv")
+        return super().recv(size)
+
+    def send(self, data: Any) -> int:
+        self.calls.append("send")
+        return super().send(data)
+
+
+@pytest.mark.usefixtures("which")
+def test_a_stream_with_methods_of_its_own_gets_their_calls() -> None:
+    Apart.calls.clear()
+    with served(record=False, app=hello, wrap=partial(Apart, context=adhoc())) as live:
+        live.tls = True
+        with live.client() as client:
+            for _ in range(20):
+                client.send(GET)
+                assert client.reply().body == b"hello"
+    assert Apart.calls.count("send") >= 20
+    assert Apart.calls.count("recv") >= 20
 
 
 @pytest.mark.usefixtures("which")
@@ -147,14 +230,14 @@ def test_a_socket_that_the_application_has_detached_is_not_used() -> None:
 
 
 @pytest.mark.usefixtures("which")
-def test_a_failing_application_gets_500_and_the_connection_goes_on() -> None:
+def test_a_failing_application_gets_500_and_the_connection_goes_on(tls: bool) -> None:
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         if environ["PATH_INFO"] == "/broken":
             raise ValueError("broken")
         start_response("200 OK", [("A", "b\r\nC: d")] if environ["PATH_INFO"] == "/split" else [])
         return [b"hello"]
 
-    with known(app) as live, live.client() as client:
+    with known(app, tls=tls) as live, live.client() as client:
         for path in ("/broken", "/split"):
             live.engine.dispatch_times.averages[f"GET {path}"] = 0.0
             client.request("GET", path)
@@ -321,13 +404,13 @@ MANY: dict[str, Any] = {"inline_budget": 60.0, "limit_body": 300_000}
 
 
 @pytest.mark.parametrize("name", SENT)
-def test_both_twins_answer_requests_with_bodies_alike(name: str) -> None:
+def test_both_twins_answer_requests_with_bodies_alike(name: str, tls: bool) -> None:
     found = set()
     for held in (True, False):
         if held:
             speedups.hold("a test")
         try:
-            with served(echo, record=False, **MANY) as live, live.client() as client:
+            with served(echo, tls=tls, **MANY) as live, live.client() as client:
                 for data in SENT[name]:
                     client.send(data)
                 client.send(LAST)
@@ -348,8 +431,8 @@ def counted(app: Any = echo, **more: Any) -> Iterator[tuple[Live, list[Any]]]:
         yield live, taken
 
 
-def test_a_body_that_comes_with_its_head_is_taken_by_the_turn(which: str) -> None:
-    with counted() as (live, taken), live.client() as client:
+def test_a_body_that_comes_with_its_head_is_taken_by_the_turn(which: str, tls: bool) -> None:
+    with counted(tls=tls) as (live, taken), live.client() as client:
         client.send(GET)  # the first request of a connection is read in Python
         assert client.reply().body == b"GET|/|||<end>"
         for body in (b"one", b"two", b"x" * 7000, GET):

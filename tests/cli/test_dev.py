@@ -27,6 +27,7 @@ from carboy.cli.dev import portable as portable_dev
 from carboy.cli.dev.file_changes import OFTEN, FileChangeHandler
 from carboy.dev.reload.rules import Change, Kind
 from carboy.server.bind import BindError
+from certificates import unchecked
 from http2_client import Http2Client
 from running import PATIENCE, Running, alive, await_gone
 
@@ -179,9 +180,7 @@ def test_each_tool_can_be_turned_off(folder: Path) -> None:
 
 @pytest.mark.parametrize("options", [(), ("--no-warm", "--no-reload")], ids=["warm", "portable"])
 def test_tls_works_with_a_generated_certificate(folder: Path, options: tuple[str, ...]) -> None:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    context = unchecked()
     with developing(folder, "--cert", "adhoc", *options) as server:
         line = server.line("https://127.0.0.1:")
         port = int(line.rpartition(":")[2].strip().rstrip("/"))

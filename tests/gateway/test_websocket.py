@@ -7,7 +7,6 @@ import contextlib
 import logging
 import queue
 import socket
-import ssl
 import sys
 import threading
 import zlib
@@ -19,6 +18,7 @@ from carboy.gateway.interface import ChannelClosed
 from carboy.net.certificates import generate_adhoc_ssl_context
 from carboy.net.tls import TlsStream
 from carboy.protocol.websocket.connection import MOST_EMPTY
+from certificates import unchecked
 from live_engine import GET, Client, eventually, served
 from websocket_client import (
     BINARY,
@@ -464,14 +464,11 @@ def test_a_client_whose_messages_are_not_taken_is_not_cut() -> None:
 
 def test_a_websocket_under_tls() -> None:
     context = generate_adhoc_ssl_context()
-    trusting = ssl.create_default_context()
-    trusting.check_hostname = False
-    trusting.verify_mode = ssl.CERT_NONE
     endpoint = Endpoint()
     with (
         run(endpoint, wrap=lambda sock: TlsStream(sock, context)) as live,
         socket.create_connection(live.address, PATIENCE) as plain,
-        trusting.wrap_socket(plain) as sock,
+        unchecked().wrap_socket(plain) as sock,
     ):
         client = Client(sock)
         client.send(handshake() + frame(TEXT, "early"))

@@ -24,7 +24,7 @@ from carboy.net.tls_challenge import (
     read_hello,
     size_of,
 )
-from certificates import Authority
+from certificates import Authority, unchecked
 from running import PATIENCE
 
 AUTHORITY = Authority()
@@ -34,9 +34,7 @@ class Peer:
     """A client in memory: `hello` are its first bytes."""
 
     def __init__(self, name: str, *protocols: str) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+        context = unchecked()
         if protocols:
             context.set_alpn_protocols(list(protocols))
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()

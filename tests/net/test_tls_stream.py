@@ -10,19 +10,19 @@ from contextlib import contextmanager
 import pytest
 
 from carboy.net.certificates import generate_adhoc_ssl_context
-from carboy.net.tls import PIECE, TlsStream
+from carboy.net.tls import TlsStream
+from carboy.net.tls_state import PIECE
+from certificates import unchecked
 
 
 @contextmanager
 def connected(context: ssl.SSLContext) -> Iterator[tuple[TlsStream, ssl.SSLSocket]]:
     """Both ends of a TLS connection in one thread, after the handshake."""
-    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     theirs.setblocking(False)
     stream = TlsStream(ours, context)
-    client = trusting.wrap_socket(theirs, do_handshake_on_connect=False)
+    client = unchecked().wrap_socket(theirs, do_handshake_on_connect=False)
     done = False
     while not done or stream.facts is None:
         try:

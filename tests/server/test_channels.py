@@ -17,6 +17,7 @@ import pytest
 
 from carboy.net.certificates import generate_adhoc_ssl_context
 from carboy.net.tls import TlsStream
+from certificates import unchecked
 from live_asgi import (
     Message,
     Receive,
@@ -441,13 +442,6 @@ def context() -> ssl.SSLContext:
     return generate_adhoc_ssl_context()
 
 
-def trusting() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
 class Leaders(TlsStream):
     """A stream that notes the threads that use it."""
 
@@ -464,7 +458,7 @@ class Leaders(TlsStream):
 
 def over_tls(live: Live) -> Iterator[Client]:
     with socket.create_connection(live.address, 20) as plain:
-        with trusting().wrap_socket(plain) as sock:
+        with unchecked().wrap_socket(plain) as sock:
             yield Client(sock)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import signal
 import socket
-import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ import werkzeug.serving
 
 from carboy.server.raw_socket import RawSocket
 from carboy.serving import make_server
+from certificates import unchecked
 from live_engine import eventually, served
 from running import PATIENCE, Running
 
@@ -188,9 +188,7 @@ def test_the_development_server_shows_no_page_at_its_end(
 
 
 def test_the_socket_can_be_taken_under_tls() -> None:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    context = unchecked()
     server = make_server("127.0.0.1", 0, app, threaded=True, ssl_context="adhoc")
     with in_a_thread(server):
         for _ in range(3):

@@ -21,6 +21,7 @@ import pytest
 import carboy
 import carboy.serving
 from carboy.server.dispatch_times import DispatchTimes
+from certificates import unchecked
 from live_engine import Client, Live, eventually
 from live_engine import served as served_as_it_is
 from running import Running
@@ -568,9 +569,7 @@ def test_a_client_of_http_1_0_gets_all_pieces(threads: int) -> None:
 
 def test_pieces_are_set_aside_under_tls() -> None:
     watched = Watched()
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    context = unchecked()
     app = application("wsgi", watched)
     server = carboy.serving.make_server("127.0.0.1", 0, app, threaded=False, ssl_context="adhoc")
     server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * KIB)

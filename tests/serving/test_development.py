@@ -32,12 +32,11 @@ import carboy.serving.chunked
 import carboy.serving.handler
 import carboy.serving.log
 import carboy.serving.wsgi_server
+from certificates import unchecked
 from running import PATIENCE, Running
 
 BOTH = pytest.mark.parametrize("ours", [True, False], ids=["carboy", "werkzeug"])
-CANNOT_BE_VERIFIED = ssl.create_default_context()
-CANNOT_BE_VERIFIED.check_hostname = False
-CANNOT_BE_VERIFIED.verify_mode = ssl.CERT_NONE
+UNCHECKED = unchecked()
 
 
 def make(ours: bool, app: Any, **options: Any) -> Any:
@@ -69,7 +68,7 @@ def get(server: Any, path: str = "/", method: str = "GET", **more: Any) -> tuple
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     else:
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", server.port, timeout=PATIENCE, context=CANNOT_BE_VERIFIED
+            "127.0.0.1", server.port, timeout=PATIENCE, context=UNCHECKED
         )
     try:
         connection.request(method, path, **more)
@@ -400,7 +399,7 @@ def test_tls_on_a_plain_port_is_refused_and_logged(caplog: pytest.LogCaptureFixt
             socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client,
             pytest.raises(ssl.SSLError),
         ):
-            CANNOT_BE_VERIFIED.wrap_socket(client)
+            UNCHECKED.wrap_socket(client)
         assert get(server)[0] == 200
     assert '" 400 -' in caplog.records[0].getMessage()
 

@@ -13,7 +13,7 @@ import pytest
 
 from carboy.serving.handler import WSGIRequestHandler
 from carboy.serving.wsgi_server import make_server
-from certificates import Authority
+from certificates import Authority, unchecked
 from http2_client import Http2Client, connected
 
 AUTHORITY = Authority()
@@ -48,13 +48,6 @@ def chosen_by(server: Any) -> str | None:
     with connected(Place(server), unchecked()) as sock:
         found: str | None = sock.selected_alpn_protocol()
         return found
-
-
-def unchecked() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 @pytest.mark.parametrize("options", [{}, {"threaded": True}, {"processes": 2}], ids=str)

@@ -19,7 +19,7 @@ import pytest
 import werkzeug.serving
 
 from carboy.serving import make_server, run_simple
-from certificates import Authority
+from certificates import Authority, unchecked
 from running import PATIENCE, Running
 
 
@@ -268,9 +268,7 @@ def test_each_run_of_an_application_has_its_own_options(tmp_path: Path) -> None:
 
 
 def _serial_of(server: Any) -> str:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    context = unchecked()
     with (
         socket.create_connection(("127.0.0.1", server.port), PATIENCE) as sock,
         context.wrap_socket(sock) as wrapped,

@@ -38,6 +38,7 @@ from carboy._speedups.cycle cimport Lane, key_of
 from carboy._speedups.machine cimport NONE, accept, head_in, whole_response
 from carboy._speedups.plain_sockets cimport receive, send
 from carboy._speedups.slots cimport fresh, get, has, put, slot_offset
+from carboy._speedups.tls cimport decrypt, encrypt
 from carboy._speedups.wsgi cimport Call, Repeated
 
 import socket as sockets
@@ -355,9 +356,10 @@ cdef class Turn(Maker):
         if type(connection) is not Connection:  # before its slots are read
             return connection.sock.recv(self.size)
         sock = get(connection, SOCK)
-        if type(sock) is not plain_socket:
-            return sock.recv(self.size)
-        data = receive(sock, self.buffer, self.size)
+        if type(sock) is plain_socket:
+            data = receive(sock, self.buffer, self.size)
+        else:
+            data = decrypt(sock, self.size)
         machine = get(connection, MACHINE)
         if (
             type(machine) is not Machine
@@ -837,14 +839,13 @@ cdef bint push(object connection, bytes data) except -1:
     cdef Py_ssize_t sent
     sock = get(connection, SOCK)
     if (
-        type(sock) is not plain_socket
-        or not has(connection, UNSENT, None)
+        not has(connection, UNSENT, None)
         or not has(connection, CORKED, None)
         or not has(connection, BROKEN, False)
     ):
         return connection.push(data)
     try:
-        sent = send(sock, data)
+        sent = send(sock, data) if type(sock) is plain_socket else encrypt(sock, data)
     except OSError:
         put(connection, BROKEN, True)
         return False

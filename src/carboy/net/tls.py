@@ -11,7 +11,6 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
-from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -22,12 +21,9 @@ from carboy.net.stream import WantsWrite
 from carboy.net.tls_facts import TlsFacts, client_variables, facts_of, note_certificate
 from carboy.net.tls_files import Pair, read, read_password
 from carboy.net.tls_plain import PEEKED, advice
+from carboy.net.tls_state import PIECE, Phase, TlsState
 
 __all__ = ["is_ssl_error", "load_ssl_context"]
-
-# Bytes given to OpenSSL at a time. A piece that OpenSSL has begun to write must be offered again
-# unchanged, so pieces are small enough to show the progress of a slow reader.
-PIECE = 64 * 1024
 
 
 def load_ssl_context(
@@ -83,16 +79,6 @@ def is_ssl_error(error: Exception | None = None) -> bool:
     return isinstance(error, ssl.SSLError)
 
 
-class Phase(Enum):
-    """The state of a TLS connection."""
-
-    NEW = "nothing has been received"
-    HANDSHAKE = "the handshake is not complete"
-    OPEN = "bytes can be sent and received"
-    ENDED = "our side has ended: what the client still sends is only counted"
-    PLAIN = "the client does not speak TLS, and gets one response without it"
-
-
 NEW, HANDSHAKE, OPEN, ENDED, PLAIN = Phase
 
 
@@ -104,7 +90,7 @@ class PlainHttp(OSError):
         self.message = message
 
 
-class TlsStream:
+class TlsStream(TlsState):
     """One connection under TLS: a `net.stream.Stream` over an accepted socket.
 
     Errors of the handshake and of records are OSErrors, like those of a socket.
@@ -131,16 +117,22 @@ class TlsStream:
                 return socket.socket.recv(_plain_socket(self.sock), size)
             self._shake_hands()
         try:
-            data: bytes = self._read(size)
+            data = self._read(size)
             while left := self._pending():
                 data += self._read(left)
             return data
-        except ssl.SSLEOFError:
+        except OSError as error:
+            return self.not_read(error)
+
+    def not_read(self, error: OSError) -> bytes:
+        """The result of `recv`, returned or raised, if OpenSSL could not read."""
+        if isinstance(error, ssl.SSLEOFError):
             return b""  # the client has closed without close_notify, as many do
-        except ssl.SSLWantReadError:
+        if isinstance(error, ssl.SSLWantReadError):
             raise BlockingIOError from None
-        except ssl.SSLWantWriteError:
+        if isinstance(error, ssl.SSLWantWriteError):
             raise WantsWrite from None
+        raise error
 
     def _shake_hands(self) -> None:
         if self._phase is NEW:
@@ -185,10 +177,16 @@ class TlsStream:
             view = memoryview(data)
             while sent < len(view):
                 sent += self._write(view[sent : sent + PIECE])
-        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
-            if not sent:
-                raise BlockingIOError from None
+        except OSError as error:
+            self.not_written(error, sent)
         return sent
+
+    def not_written(self, error: OSError, sent: int = 0) -> None:
+        """Raise the error of `send` if OpenSSL could not write after `sent` bytes."""
+        if not isinstance(error, (ssl.SSLWantWriteError, ssl.SSLWantReadError)):
+            raise error
+        if not sent:
+            raise BlockingIOError from None
 
     def shutdown(self, how: int) -> None:
         """End our side with a close_notify alert (RFC 8446, section 6.1).

@@ -115,7 +115,8 @@ def test_each_worker_sees_in_the_scoreboard_which_workers_serve(folder: Path) ->
         while len(found := rows(server)) < 2:
             pass
         assert victim not in found
-        assert found == children(server.pid)
+        while children(server.pid) != found:  # one more writes the report of the crash, and ends
+            pass
 
 
 def test_auto_starts_one_worker_for_each_processor(folder: Path) -> None:

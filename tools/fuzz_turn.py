@@ -4,7 +4,8 @@
     python tools/fuzz_turn.py 900 --leaks  one server, valid and refused requests, and its memory
 
 One server runs the compiled functions and the other one their Python twins, with the application as
-a framework's, as WSGI and as ASGI. `make fuzz` runs it with a build under AddressSanitizer.
+a framework's, the same over TLS, as WSGI and as ASGI. `make fuzz` runs it with a build under
+AddressSanitizer.
 The seed is printed, and `--seed N` repeats a run.
 """
 
@@ -16,20 +17,25 @@ import random
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
+from carboy.net.certificates import make_ssl_devcert
 from fuzz_speedups import changed
 
 KINDS = ("direct", "wsgi", "asgi")
+TLS = "direct over TLS"
 HOST = "127.0.0.1"
 PATIENCE = 60.0  # seconds, more than a request takes under the sanitizer on a busy machine
+T = TypeVar("T")
 DATE = re.compile(rb"\r\nDate: [^\r]*")
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"  # sent unless the body has come already
 DEPTH = 16  # pipelined requests of the watch on memory
@@ -155,16 +161,64 @@ def conversation(choose: random.Random) -> list[bytes]:
     return [data[start:end] for start, end in ends if start < end]
 
 
+class TlsSocket:
+    """TLS over a connected socket, with a `shutdown` that ends only this side."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self._tls = context.wrap_bio(self._incoming, self._outgoing)
+        self._finish(self._tls.do_handshake)
+
+    def sendall(self, data: bytes) -> None:
+        self._tls.write(data)
+        self._sock.sendall(self._outgoing.read())
+
+    def shutdown(self, how: int) -> None:
+        try:
+            self._tls.unwrap()
+        except ssl.SSLWantReadError:
+            pass  # the alert of the server comes after its responses
+        self._sock.sendall(self._outgoing.read())
+        self._sock.shutdown(how)
+
+    def recv(self, size: int) -> bytes:
+        try:
+            return self._finish(lambda: self._tls.read(size)) or b""
+        except ssl.SSLZeroReturnError:
+            return b""
+
+    def _finish(self, step: Callable[[], T]) -> T:
+        """The result of `step`, which is repeated until it needs no more from the server."""
+        while True:
+            try:
+                result = step()
+                self._sock.sendall(self._outgoing.read())
+                return result
+            except ssl.SSLWantReadError:
+                self._sock.sendall(self._outgoing.read())
+                data = self._sock.recv(1 << 18)
+                if not data:
+                    raise ConnectionError("The server has closed the connection.") from None
+                self._incoming.write(data)
+
+
 class Server:
     """`carboy run` of one of the applications."""
 
     def __init__(self, kind: str, folder: str, compiled: bool) -> None:
         off = "" if compiled else "1"
         self.name = f"{kind}, {'compiled' if compiled else 'Python'}"
+        self.tls = kind == TLS
+        files = make_ssl_devcert(f"{folder}/server", host=HOST) if self.tls else ()
+        certificate = ["--cert", files[0], "--key", files[1]] if files else []
+        kind = kind.partition(" ")[0]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "carboy", "run", f"applications:{kind}", "--port", "0",
              "--no-supervisor", "--no-access-log", "--threads", "2", "--interface",
-             "asgi" if kind == "asgi" else "wsgi"],
+             "asgi" if kind == "asgi" else "wsgi", *certificate],
             cwd=folder, stderr=subprocess.PIPE, text=True,
             env={**os.environ, "CARBOY_NO_SPEEDUPS": off, "PYTHONUNBUFFERED": "1",
                  "PYTHONHASHSEED": "0"},  # a set of methods has an order
@@ -174,7 +228,7 @@ class Server:
         self.port = 0
         for line in self.process.stderr:
             self.said.append(line)
-            found = re.search(rf"http://{HOST}:(\d+)", line)
+            found = re.search(rf"https?://{HOST}:(\d+)", line)
             if found is not None:
                 self.port = int(found[1])
             if self.port and any(each.startswith("Speedups: ") for each in self.said):
@@ -192,8 +246,9 @@ class Server:
     def ask(self, pieces: list[bytes]) -> bytes:
         """All that the server sends until it closes the connection."""
         received: list[bytes] = []
-        with socket.create_connection((HOST, self.port), PATIENCE) as sock:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with socket.create_connection((HOST, self.port), PATIENCE) as plain:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock = TlsSocket(plain) if self.tls else plain
             try:
                 for piece in pieces:
                     sock.sendall(piece)
@@ -203,7 +258,7 @@ class Server:
             try:
                 while data := sock.recv(1 << 18):
                     received.append(data)
-            except ConnectionError:
+            except (ConnectionError, ssl.SSLError):
                 pass
         return DATE.sub(b"\r\nDate: now", b"".join(received).replace(CONTINUE, b""))
 
@@ -262,7 +317,7 @@ def compare(choose: random.Random, end: float, folder: str) -> None:
     with ExitStack() as stack:
         pairs = [
             [stack.enter_context(server(kind, folder, compiled)) for compiled in (True, False)]
-            for kind in KINDS
+            for kind in (*KINDS, TLS)
         ]
         while time.monotonic() < end:
             pieces = conversation(choose)
@@ -285,7 +340,7 @@ def compare(choose: random.Random, end: float, folder: str) -> None:
             for each in pair:
                 each.check()
     print(
-        f"{count:,} connections to each of {2 * len(KINDS)} servers: no difference"
+        f"{count:,} connections to each of {2 * len(pairs)} servers: no difference"
         f" ({cut} cut, where the client sent more after the last request)"
     )
 

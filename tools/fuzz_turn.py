@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -41,6 +42,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"  # sent unless the body has come alr
 DEPTH = 16  # pipelined requests of the watch on memory
 WARM = 0.2  # of the time, in which caches and pools fill
 GROWN = 2_000  # KiB
+LEAST = 100  # bytes of responses on a connection, on average
 
 APPLICATIONS = """
 import sys
@@ -171,17 +173,18 @@ class TlsSocket:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         self._tls = context.wrap_bio(self._incoming, self._outgoing)
         self._finish(self._tls.do_handshake)
+        self._flush()
 
     def sendall(self, data: bytes) -> None:
         self._tls.write(data)
-        self._sock.sendall(self._outgoing.read())
+        self._flush()
 
     def shutdown(self, how: int) -> None:
         try:
             self._tls.unwrap()
         except ssl.SSLWantReadError:
             pass  # the alert of the server comes after its responses
-        self._sock.sendall(self._outgoing.read())
+        self._flush()
         self._sock.shutdown(how)
 
     def recv(self, size: int) -> bytes:
@@ -194,15 +197,17 @@ class TlsSocket:
         """The result of `step`, which is repeated until it needs no more from the server."""
         while True:
             try:
-                result = step()
-                self._sock.sendall(self._outgoing.read())
-                return result
+                return step()
             except ssl.SSLWantReadError:
-                self._sock.sendall(self._outgoing.read())
+                self._flush()
                 data = self._sock.recv(1 << 18)
                 if not data:
                     raise ConnectionError("The server has closed the connection.") from None
                 self._incoming.write(data)
+
+    def _flush(self) -> None:
+        if self._outgoing.pending:
+            self._sock.sendall(self._outgoing.read())
 
 
 class Server:
@@ -314,6 +319,7 @@ def may_be_cut(pieces: list[bytes], mine: bytes, other: bytes) -> bool:
 def compare(choose: random.Random, end: float, folder: str) -> None:
     """Compare until `end`."""
     count = cut = 0
+    received: Counter[str] = Counter()
     with ExitStack() as stack:
         pairs = [
             [stack.enter_context(server(kind, folder, compiled)) for compiled in (True, False)]
@@ -328,6 +334,7 @@ def compare(choose: random.Random, end: float, folder: str) -> None:
                     for each in pair:
                         each.check()
                     sys.exit(f"{pair[0].name} or its twin: {error} after {pieces!r}")
+                received[pair[0].name] += len(mine)
                 if mine != other:
                     for each in pair:
                         each.check()
@@ -339,6 +346,8 @@ def compare(choose: random.Random, end: float, folder: str) -> None:
         for pair in pairs:
             for each in pair:
                 each.check()
+            if received[pair[0].name] < count * LEAST:
+                sys.exit(f"The server ({pair[0].name}) has answered almost nothing.")
     print(
         f"{count:,} connections to each of {2 * len(pairs)} servers: no difference"
         f" ({cut} cut, where the client sent more after the last request)"

@@ -76,9 +76,12 @@ UNUSED_BY_SERVERS |= {
     "carboy.acme.problems", "carboy.gateway.static.gateway", "carboy.server.admin.answering",
     "carboy.server.admin.table", "carboy.server.processes.canary",
     "carboy.server.processes.preload", "carboy.server.response_cache.gateway",
-    "carboy.protocol.proxy_protocol", "click.shell_completion", "http", "random", "shlex",
+    "carboy.protocol.proxy_protocol", "carboy.protocol.websocket.handshake", "carboy.relay.client",
+    "carboy.server.channel", "carboy.server.crashes.report",
+    "carboy.server.processes.command_runner", "click.shell_completion", "http", "random", "shlex",
 }  # fmt: skip
 UNUSED_BY_APPLICATIONS = UNUSED_BY_SERVERS | {
+    "carboy.app.blueprint",
     "carboy.http.fields.accept", "carboy.http.fields.cookies", "carboy.http.fields.etag",
     "carboy.http.forms.parser", "click", "ctypes", "dataclasses", "decimal", "inspect", "logging",
     "random", "socket", "traceback", "uuid",

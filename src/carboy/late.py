@@ -15,6 +15,7 @@ __all__ = [
     "compiled_later",
     "difflib",
     "importlib_util",
+    "late_module",
     "markupsafe",
     "parse",
     "pathlib",
@@ -62,6 +63,14 @@ class _LateModule:
 def compiled_later(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
     """The pattern of `re.compile(text, flags)`, compiled when it is first used."""
     return cast("re.Pattern[AnyStr]", _LatePattern(text, flags))
+
+
+def late_module(name: str) -> Any:
+    """A module of Carboy that loads when it is first used: `import_module(name)`, but later.
+
+    Type checkers read an import of the same module, under `if TYPE_CHECKING`.
+    """
+    return _LateModule(name)
 
 
 if TYPE_CHECKING:

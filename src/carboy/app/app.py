@@ -14,7 +14,6 @@ from datetime import timedelta
 from typing import IO, TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from carboy.app import cycle, errors, plan, returns, stepwise, teardown, urls
-from carboy.app.blueprint import Blueprint
 from carboy.app.config import DEFAULT_CONFIG, Config, ConfigAttribute, _timedelta
 from carboy.app.context import UNSET, AppContext, RequestContext, _AppCtxGlobals, _cv_request
 from carboy.app.globals import g, request
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from jinja2 import BaseLoader
 
     from carboy.app import typing as ft
+    from carboy.app.blueprint import Blueprint
     from carboy.app.templating import Environment
     from carboy.http.response.response import Response as BaseResponse
     from carboy.routing import MapAdapter

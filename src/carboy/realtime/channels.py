@@ -22,9 +22,9 @@ from carboy.realtime.hub import Hub
 from carboy.realtime.local_engine import LocalEngine
 from carboy.realtime.options import options
 from carboy.relay import place
-from carboy.relay.client import RelayError
 from carboy.relay.counts import CLIENTS_SLOW, MESSAGES_SKIPPED, counts, nothing
 from carboy.relay.own import serve_in_thread
+from carboy.relay.place import RelayError
 
 AT_EXIT = 2.0  # seconds for each part of the hub to end with its process
 

@@ -24,8 +24,9 @@ from carboy.realtime.engine import (
     Rules,
     Subscribers,
 )
-from carboy.relay.client import RelayError, RelayRefusal, Requests, Subscription
+from carboy.relay.client import RelayRefusal, Requests, Subscription
 from carboy.relay.frames import Fields, Frame, frame
+from carboy.relay.place import RelayError
 
 Done = Callable[[Replay], None]
 

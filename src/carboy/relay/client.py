@@ -25,16 +25,13 @@ from typing import Protocol
 
 from carboy.late import random
 from carboy.relay.frames import Fields, Frame, FrameError, FrameReader, frame
+from carboy.relay.place import RelayError
 from carboy.user_sockets import connect
 
 log = logging.getLogger("carboy.error")
 
 READ = 256 * 1024
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between two attempts to connect
-
-
-class RelayError(ConnectionError):
-    """The relay cannot be reached, or refuses a request."""
 
 
 class Requests:

@@ -13,12 +13,15 @@ import os
 import socket
 
 from carboy import user_sockets
-from carboy.relay.client import RelayError
 
 RELAY = "CARBOY_RELAY"
 NONE = "none"  # instead of a path: the server has no relay, because it could not make the socket
 CHOSEN = "CARBOY_CHANNELS_SOCKET"
 SUFFIX = ".sock"
+
+
+class RelayError(ConnectionError):
+    """The relay cannot be reached, or refuses a request."""
 
 
 def listen(chosen: str | None) -> socket.socket:

@@ -17,13 +17,18 @@ import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
-from carboy.late import shlex, shutil, subprocess
+from carboy.late import late_module, shlex, shutil, subprocess
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.processes import child
-from carboy.server.processes.command_runner import run_commands
 from carboy.server.processes.forked import Forked
 from carboy.server.signals import HELD, hold
+
+if TYPE_CHECKING:
+    from carboy.server.processes import command_runner
+else:
+    command_runner = late_module("carboy.server.processes.command_runner")
 
 SPARE = 2.0  # seconds for the process to end after its commands
 
@@ -127,6 +132,8 @@ def _work(
         child.die_with_parent(prctl)
         child.reset_signals(HELD)
         hold(False)
-        return run_commands([(each.name, each.words) for each in commands], seconds, reader, prctl)
+        return command_runner.run_commands(
+            [(each.name, each.words) for each in commands], seconds, reader, prctl
+        )
 
     return work

@@ -13,16 +13,25 @@ import signal
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from carboy.server.crashes import folder as files
-from carboy.server.crashes import writer
-from carboy.server.crashes.report import End, Evidence, Reason, evidence, report
+from carboy.late import late_module
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.machine import oom_kills
 from carboy.server.processes.generations import Member, State
 from carboy.server.processes.link import WorkerLink
 from carboy.server.processes.stuck import REASONS, Stuck
 from carboy.server.signals import named
+
+if TYPE_CHECKING:
+    from carboy.server.crashes import folder as files
+    from carboy.server.crashes import report as reports
+    from carboy.server.crashes import writer
+    from carboy.server.crashes.report import End, Evidence, Reason
+else:
+    files = late_module("carboy.server.crashes.folder")
+    reports = late_module("carboy.server.crashes.report")
+    writer = late_module("carboy.server.crashes.writer")
 
 log = logging.getLogger(ERROR_LOGGER)
 
@@ -61,7 +70,7 @@ class CrashReports:
 
     def evidence(self, link: WorkerLink, now: float) -> Evidence | None:
         """The figures of the worker, before its end is handled; None without reports."""
-        return None if self._folder is None else evidence(link, now)
+        return None if self._folder is None else reports.evidence(link, now)
 
     def ended(
         self, member: Member, status: int, found: Evidence | None, link: WorkerLink, asked: bool
@@ -73,7 +82,7 @@ class CrashReports:
             return
         try:
             self._write(
-                End(
+                reports.End(
                     worker=member.number,
                     status=status,
                     lived=time.monotonic() - member.born,
@@ -91,7 +100,7 @@ class CrashReports:
         if len(self.writers) >= MOST or self._folder is None:
             self._failed("The disk does not answer")
             return
-        found = report(end, self._application, self._project)
+        found = reports.report(end, self._application, self._project)
         content = json.dumps(found, indent=2).encode() + b"\n"
         if not self._forks:
             files.write(self._folder, found["id"], content, self._keep)
@@ -147,12 +156,12 @@ def reason_of(
     `has_failed`: it has said why it cannot start, which the log has.
     """
     if stuck:
-        return Reason.STUCK
+        return reports.Reason.STUCK
     if asked:
         code = os.waitstatus_to_exitcode(status)
-        return Reason.CRASH if code < 0 and -code not in ASKED else None
+        return reports.Reason.CRASH if code < 0 and -code not in ASKED else None
     if member.state is State.SERVING:
-        return Reason.CRASH
+        return reports.Reason.CRASH
     if has_failed:
         return None
-    return Reason.START_TIMEOUT if member.given_up else Reason.FAILED_START
+    return reports.Reason.START_TIMEOUT if member.given_up else reports.Reason.FAILED_START

@@ -16,9 +16,9 @@ import os
 
 from carboy.engine_url import LOCAL
 from carboy.relay import place
-from carboy.relay.client import RelayError
 from carboy.relay.frames import LARGEST_DATA
 from carboy.relay.own import open_relay
+from carboy.relay.place import RelayError
 from carboy.relay.server import RelayServer
 from carboy.server.settings import Settings
 

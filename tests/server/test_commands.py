@@ -21,6 +21,7 @@ def app(environ, start_response):
     start_response("200 OK", [])
     return [b"hello"]
 """
+# A signal that comes just before a single long sleep would be handled when that ends.
 WORKER = """
 import os, signal, sys, time
 def stop(*_):
@@ -32,7 +33,7 @@ signal.signal(signal.SIGTERM, stop)
 print("begun", os.getpid(), flush=True)
 print("to stderr", file=sys.stderr, flush=True)
 while True:
-    time.sleep(60)
+    time.sleep(0.1)
 """
 
 

@@ -10,7 +10,6 @@ import os
 import re
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from carboy.net import (
@@ -22,6 +21,7 @@ from carboy.net import (
     resolve,
     systemd_sockets,
 )
+from carboy.server.dataclass import dataclass
 from carboy.server.passed_sockets import PassedSockets
 
 ADDRESS = re.compile(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<host>[^:\[\]/]*)):(?P<port>[0-9]{1,5})")

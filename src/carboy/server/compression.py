@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
 from carboy.gateway.request_fields import fields_of, joined, preferred_coding
 from carboy.protocol.events import RequestHead
+from carboy.server.dataclass import dataclass
 from carboy.server.encoders import Encoder
 from carboy.server.setting import COMPRESSION, check_values, setting
 

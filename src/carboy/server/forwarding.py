@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from carboy.gateway.mounts import read_prefix, script_name
@@ -33,6 +32,7 @@ from carboy.protocol.forwarded import (
     parse_list,
     read_node,
 )
+from carboy.server.dataclass import dataclass
 from carboy.server.forwarding_log import ForwardingLog
 from carboy.server.identity import values_of
 from carboy.server.trust import Trust

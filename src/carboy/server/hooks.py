@@ -15,12 +15,12 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from inspect import iscoroutinefunction
 from typing import Any
 
 from carboy.gateway.worker_hooks import layers
+from carboy.server.dataclass import dataclass
 from carboy.server.logs.error_log import ERROR_LOGGER
 
 log = logging.getLogger(ERROR_LOGGER)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from carboy.server.dataclass import dataclass
 from carboy.server.setting import LOGS, check_values, setting
 
 TRACING = ("auto", "no")

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from carboy.server.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from carboy.server.dataclass import dataclass
 from carboy.server.setting import PROCESS, check_values, setting
 
 

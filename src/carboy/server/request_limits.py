@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from carboy.server.dataclass import dataclass
 from carboy.server.setting import THREADS, TIMES, check_values, setting
 
 

@@ -9,7 +9,7 @@ under the heading above it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import Field, dataclass, field, fields, replace
+from dataclasses import Field, field, fields, replace
 from typing import Any
 
 from carboy.engine_url import LOCAL, check_channels
@@ -21,6 +21,7 @@ from carboy.protocol.websocket.origins import Origins
 from carboy.relay.frames import LARGEST_DATA
 from carboy.server.admin.settings import AdminSettings
 from carboy.server.compression import Compression
+from carboy.server.dataclass import dataclass
 from carboy.server.http2.choice import Http2Choice
 from carboy.server.machine import usable_cpus
 from carboy.server.metrics.settings import MetricsSettings

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from carboy.gateway.interface import Gateway
 from carboy.gateway.mounts import read_prefix
+from carboy.server.dataclass import dataclass
 from carboy.server.setting import KIB, STATIC, check_values, setting
 
 if TYPE_CHECKING:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from carboy.gateway.entrance import AllowedHosts
 from carboy.gateway.mounts import read_prefix
 from carboy.protocol.forwarded import FIELDS
+from carboy.server.dataclass import dataclass
 from carboy.server.setting import PROXIES, check_values, setting
 from carboy.server.trusted_proxies import APPLICATION, UNIX, TrustedProxies, split_words
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from carboy.server.dataclass import dataclass
 from carboy.server.setting import WORKERS, check_values, setting
 from carboy.sizes import size_of_text
 

@@ -15,7 +15,6 @@ import logging
 import platform
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from carboy.server.admin import memory, top
@@ -25,6 +24,7 @@ from carboy.server.admin.jobs import shown_jobs
 from carboy.server.admin.memory_trace import Traces
 from carboy.server.admin.profile import Profiles
 from carboy.server.admin.running import all_stacks, running_requests
+from carboy.server.dataclass import dataclass
 from carboy.server.engine import Engine
 from carboy.server.metrics.worker import WorkerMetrics
 from carboy.server.processes.messages import Message, TooLarge

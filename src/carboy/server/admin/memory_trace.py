@@ -16,7 +16,6 @@ import linecache
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from carboy.late import tracemalloc
@@ -25,6 +24,7 @@ from carboy.server.admin.exclusive import Exclusive
 from carboy.server.admin.frames import is_own_file
 from carboy.server.admin.operations import Operations
 from carboy.server.admin.stacks import asked_workers
+from carboy.server.dataclass import dataclass
 from carboy.server.engine import Engine
 from carboy.server.machine import resident
 from carboy.server.processes.messages import Message

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
+from carboy.server.dataclass import dataclass
 from carboy.server.metrics.totals import Totals
 from carboy.server.processes.messages import Message
 from carboy.user_sockets import project

@@ -13,11 +13,11 @@ Add it to `all_paths` (table.py), which loads with the first request.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 
 from carboy.server.admin.call import Call, Refused, Reply, Steps
 from carboy.server.admin.operations import Operations
+from carboy.server.dataclass import dataclass
 
 Handler = Callable[[Call, Operations], Reply | Steps]
 

@@ -8,8 +8,9 @@ otherwise     a unix socket in the folder of the user (carboy.user_sockets)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from carboy.server.dataclass import dataclass
 
 NONE = "none"
 SUFFIX = ".admin"  # of the socket in the folder of the user

@@ -7,10 +7,11 @@ server calls this.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from carboy.server.admin.call import Answer, Answers, Ask
 from carboy.server.admin.operations import Operations
+from carboy.server.dataclass import dataclass
 from carboy.server.processes.messages import Message
 
 NEVER = float("inf")

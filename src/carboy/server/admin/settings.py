@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from carboy.server.admin.place import NONE, Place, read_place
+from carboy.server.dataclass import dataclass
 from carboy.server.setting import ADMIN, check_values, setting
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import FrameType
 from typing import Any
 
 from carboy.net.worker_loop import running_loops
 from carboy.server.admin.frames import call_of
+from carboy.server.dataclass import dataclass
 from carboy.server.raw_socket import has_switched_protocol
 from carboy.thread_frames import task_frames
 

@@ -7,12 +7,13 @@ import platform
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from carboy import __version__
+from carboy.server.dataclass import dataclass
 from carboy.server.processes.link import WorkerLink
 from carboy.server.scoreboard import Figure
 from carboy.server.signals import death, named

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 
+from carboy.server.dataclass import dataclass
 from carboy.server.setting import HTTP2, setting
 
 

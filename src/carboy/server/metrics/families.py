@@ -5,8 +5,7 @@ docs/metrics.md has the same table (tests/docs/test_metrics_page.py compares the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from carboy.server.dataclass import dataclass
 from carboy.server.metrics.samples import Family, Kind
 
 COUNTER, GAUGE, HISTOGRAM, INFO = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM, Kind.INFO

@@ -6,8 +6,10 @@ A family has a name without the suffix of its samples, as in OpenMetrics: the fa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
+
+from carboy.server.dataclass import dataclass
 
 Labels = tuple[tuple[str, str], ...]
 

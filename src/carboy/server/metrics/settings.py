@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import pairwise
 
+from carboy.server.dataclass import dataclass
 from carboy.server.setting import METRICS, check_values, setting
 
 # Seconds. The first ones are for handlers that only compute, the last one is that of the queue

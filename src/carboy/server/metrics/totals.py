@@ -11,11 +11,12 @@ that were replaced may have had others.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from threading import Lock
 from typing import Any
 
+from carboy.server.dataclass import dataclass
 from carboy.server.metrics.application import ApplicationTotals
 from carboy.server.metrics.families import METRICS
 from carboy.server.metrics.requests import FIRST, NO_RULE, OTHER_ROUTE, RECEIVED, SECONDS, SENT

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from carboy.server.dataclass import dataclass
 
 # The chance that the code is as good as the old one, although it has that many errors, below which
 # the new worker is stopped.

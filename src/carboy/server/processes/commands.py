@@ -15,11 +15,11 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from carboy.late import late_module, shlex, shutil, subprocess
+from carboy.server.dataclass import dataclass
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.processes import child
 from carboy.server.processes.forked import Forked

@@ -13,13 +13,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Protocol
 
 from carboy.server import signals
 from carboy.server.admin.supervised import SupervisorAdmin
+from carboy.server.dataclass import dataclass
 from carboy.server.processes.crashes import CrashReports
 from carboy.server.processes.generations import Do, Generations, Member
 from carboy.server.processes.health import Health

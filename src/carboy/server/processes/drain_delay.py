@@ -7,9 +7,9 @@ the server refuses them.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 
 from carboy.server import systemd
+from carboy.server.dataclass import dataclass
 
 log = logging.getLogger("carboy.error")
 

@@ -11,8 +11,10 @@ are told to stop at once, and clients wait for the new ones.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
+
+from carboy.server.dataclass import dataclass
 
 # Seconds before the next try after a worker that never became ready, doubled each time …
 FIRST_DELAY = 0.5

@@ -23,11 +23,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NoReturn
 
 from carboy.late import subprocess
 from carboy.server import systemd
+from carboy.server.dataclass import dataclass
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.processes import child, stacks
 from carboy.server.processes.forked import Forked, Process

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from carboy.acme.settings import AcmeSettings
 from carboy.gateway.interface import Gateway
 from carboy.server.bind import Address
+from carboy.server.dataclass import dataclass
 from carboy.server.listening import Wrap
 from carboy.server.logs.access_log import RequestLog
 from carboy.server.logs.formats import check_format

@@ -18,10 +18,10 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import NoReturn
 
 from carboy.server import signals
+from carboy.server.dataclass import dataclass
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.processes import child, stacks
 from carboy.server.processes.application_template import LONGEST, ApplicationTemplate, Preloads

@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from carboy.late import random
+from carboy.server.dataclass import dataclass
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.machine import memory_limit, resident
 from carboy.server.processes.generations import Generations, Member

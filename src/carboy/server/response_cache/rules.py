@@ -6,11 +6,11 @@ Decides only. Nothing is kept without an explicit time: `s-maxage`, `max-age` or
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from carboy.dates import parse_date
 from carboy.gateway.request_fields import joined
+from carboy.server.dataclass import dataclass
 
 Headers = list[tuple[str, str]]
 # Statuses that are final and whose meaning this cache knows (RFC 9111, section 3).

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from carboy.gateway.interface import Gateway
+from carboy.server.dataclass import dataclass
 from carboy.server.setting import CACHE, check_values, setting
 
 

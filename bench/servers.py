@@ -264,6 +264,7 @@ def compiled(server: Server) -> Server:
 
 WITH_COMPILED = (
     "carboy-wsgi",
+    "carboy-tls",
     "carboy",
     "carboy-asgi",
     "carboy-lane",

@@ -116,7 +116,12 @@ def of_size(size: int) -> Callable[[bytes], bool]:
 
 WORKS = (
     Work("a", "plain WSGI hello", PLAIN, ours="carboy-wsgi"),
-    Work("tls", "plain WSGI hello over HTTPS", TLS, ours="carboy-tls"),
+    Work(
+        "tls",
+        "plain WSGI hello over HTTPS",
+        ("carboy-wsgi-compiled", "carboy-tls-compiled", *TLS),
+        ours="carboy-tls",
+    ),
     Work(
         "handshakes",
         "plain WSGI hello over HTTPS, a new connection each time",

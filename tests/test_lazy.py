@@ -77,7 +77,7 @@ UNUSED_BY_SERVERS |= {
     "carboy.server.admin.table", "carboy.server.processes.canary",
     "carboy.server.processes.preload", "carboy.server.response_cache.gateway",
     "carboy.protocol.proxy_protocol", "carboy.protocol.websocket.handshake", "carboy.relay.client",
-    "carboy.server.channel", "carboy.server.crashes.report",
+    "carboy.server.crashes.report", "carboy.server.http2.pipe",
     "carboy.server.processes.command_runner", "click.shell_completion", "http", "random", "shlex",
 }  # fmt: skip
 UNUSED_BY_APPLICATIONS = UNUSED_BY_SERVERS | {

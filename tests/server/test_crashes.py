@@ -6,12 +6,15 @@ import errno
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from carboy.late import late_module
 from carboy.server import machine
 from carboy.server.crashes import folder, writer
 from carboy.server.crashes.report import End, Evidence, Reason, report
+from carboy.server.processes import crashes
 from carboy.server.processes.crashes import reason_of
 from carboy.server.processes.generations import Member, State
 
@@ -44,6 +47,17 @@ def test_ends_that_were_not_asked_for_are_reported(
     reason: Reason | None,
 ) -> None:  # fmt: skip
     assert reason_of(member(state, given_up), status, stuck, has_failed, asked) is reason
+
+
+def test_a_supervisor_that_cannot_load_the_code_of_reports_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(crashes, "reports", late_module("carboy.server.crashes.missing"))
+    link: Any = None
+    reports = crashes.CrashReports(tmp_path, 5)
+    assert reports.evidence(link, 0.0) is None
+    reports.ended(member(State.SERVING), KILLED, None, link, asked=False)
+    assert not list(tmp_path.iterdir())
 
 
 def end(status: int, oom_kills: int = 0) -> End:

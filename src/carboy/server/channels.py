@@ -19,17 +19,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from carboy.gateway.interface import Answer
 from carboy.gateway.route import rule_of
-from carboy.late import late_module
 from carboy.net import worker_loop
 from carboy.net.poller import HANGUP, READ, RESET, WRITE, Poller
 from carboy.net.waker import Waker
 from carboy.protocol.errors import RemoteProtocolError
 from carboy.protocol.events import Data, Signal
 from carboy.protocol.states import Reading, Writing
+from carboy.server.channel import Channel, LeadersStream
 from carboy.server.closing import Closing
 from carboy.server.connection import IDLE, LATER, Connection
 from carboy.server.disconnects import ZERO, has_disconnected, has_left
@@ -40,12 +40,6 @@ from carboy.server.responder import Responder
 from carboy.server.settings import Settings
 from carboy.server.shedding import Shedding
 from carboy.server.switched import pass_on, send_gathered
-
-if TYPE_CHECKING:
-    from carboy.server import channel as channels
-    from carboy.server.channel import Channel
-else:
-    channels = late_module("carboy.server.channel")
 
 log = logging.getLogger("carboy.error")
 clock = time.monotonic
@@ -115,13 +109,13 @@ class Channels:
         if receiver is None:
             raise RuntimeError("An exchange without a receiver cannot be answered later.")
         connection = exchange.connection
-        exchange.channel = channel = channels.Channel(exchange, receiver, self)
+        exchange.channel = channel = Channel(exchange, receiver, self)
         exchange.continuation = None  # it may have been what answers later now
         exchange.sending = channel.lock
         connection.exchange = exchange
         connection.enter(LATER, now)
         if self.secure:
-            connection.sock = channels.LeadersStream(connection.sock)
+            connection.sock = LeadersStream(connection.sock)
         self._all[channel] = None
         if self.shedding is not None and hasattr(receiver, "overdue"):
             self.shedding.opened(exchange)
@@ -371,7 +365,7 @@ class Channels:
         """The connection with its own stream, for the leader. With the lock."""
         connection = channel.connection
         hidden = connection.sock
-        if not isinstance(hidden, channels.LeadersStream):
+        if not isinstance(hidden, LeadersStream):
             yield
             return
         connection.sock = hidden.stream
@@ -440,7 +434,7 @@ class Channels:
         channel.tell()
         channel.taken = True
         del channel.receiver  # it leads back to the channel
-        if isinstance(connection.sock, channels.LeadersStream):
+        if isinstance(connection.sock, LeadersStream):
             connection.sock = connection.sock.stream
         exchange.receiver = exchange.channel = None
         exchange.sending = None

@@ -23,7 +23,7 @@ from carboy.server.connection import (
     WRITING,
     Connection,
 )
-from carboy.server.http2.pipe import is_idle_pipe
+from carboy.server.http2.connections import is_idle_pipe
 from carboy.server.minimum_rate import MinimumRate
 from carboy.server.settings import Settings
 

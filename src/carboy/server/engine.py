@@ -44,7 +44,7 @@ from carboy.server.deadlines import Deadlines
 from carboy.server.dispatch_times import DispatchTimes
 from carboy.server.dispatching import Dispatcher, Seen
 from carboy.server.exchange import ServerExchange
-from carboy.server.http2.pipe import with_streams
+from carboy.server.http2.connections import with_streams
 from carboy.server.http2.setup import pipes_of
 from carboy.server.in_flight import InFlight
 from carboy.server.keep_alive import KeepAlive

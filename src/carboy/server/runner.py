@@ -18,7 +18,7 @@ from carboy.server.connection import IDLE, RUNNING, STREAMING, Connection
 from carboy.server.crew import Crew
 from carboy.server.dispatch_times import since, usage
 from carboy.server.exchange import ServerExchange
-from carboy.server.http2.pipe import with_streams
+from carboy.server.http2.connections import with_streams
 from carboy.server.in_flight import InFlight
 from carboy.server.request_body import BodyStream
 from carboy.server.responder import Responder

@@ -31,7 +31,7 @@ from carboy.server.connection import (
     Phase,
 )
 from carboy.server.crew import Crew
-from carboy.server.http2.pipe import with_streams
+from carboy.server.http2.connections import with_streams
 from carboy.server.listening import ListenerPolicy
 from carboy.server.raw_socket import has_switched_protocol
 from carboy.server.responder import Responder

@@ -19,7 +19,7 @@ from carboy.server.admin.tasks import is_websocket, task_stacks, waiting_corouti
 from carboy.server.connection import CLOSED, IDLE, LATER, RUNNING, STREAMING
 from carboy.server.engine import Engine
 from carboy.server.exchange import ServerExchange
-from carboy.server.http2.pipe import with_streams
+from carboy.server.http2.connections import with_streams
 from carboy.thread_frames import task_frames, thread_frames
 
 Threads = dict[ServerExchange, tuple[int, FrameType]]  # identifier and innermost frame

@@ -341,21 +341,6 @@ class StreamSocket:
                 pipe.pipes.look_at(pipe)
 
 
-def with_streams(connections: dict[int, Connection]) -> list[Connection]:
-    """All connections, and those of the requests on pipes; any thread may ask."""
-    found = list(connections.values())
-    pipes = [each for each in found if each.phase is PIPE]
-    for pipe in pipes:
-        if isinstance(pipe, Pipe):
-            found.extend(list(pipe.streams.values()))
-    return found
-
-
-def is_idle_pipe(connection: Connection) -> bool:
-    """Whether a connection speaks HTTP/2 and has no request."""
-    return isinstance(connection, Pipe) and not connection.streams and not connection.over
-
-
 def is_readable(pipe: Pipe, seconds: float) -> bool:
     """Whether the socket becomes readable within `seconds`."""
     return pipe.phase is not CLOSED and is_ready(pipe.fd, READ, seconds)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from carboy.net import tls_counts, worker_loop
 from carboy.relay.counts import counts
 from carboy.server.connection import LATER, RUNNING, STREAMING
-from carboy.server.http2.pipe import with_streams
+from carboy.server.http2.connections import with_streams
 from carboy.server.logs.channel import lost_lines
 from carboy.server.machine import resident
 

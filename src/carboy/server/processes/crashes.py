@@ -70,15 +70,23 @@ class CrashReports:
 
     def evidence(self, link: WorkerLink, now: float) -> Evidence | None:
         """The figures of the worker, before its end is handled; None without reports."""
-        return None if self._folder is None else reports.evidence(link, now)
+        if self._folder is None:
+            return None
+        try:
+            return reports.evidence(link, now)
+        except (ImportError, OSError) as problem:  # the module loads now; no descriptor is left
+            self._failed(f"Their code cannot be loaded: {problem}")
+            return None
 
     def ended(
         self, member: Member, status: int, found: Evidence | None, link: WorkerLink, asked: bool
     ) -> None:
         """Report the end of a worker, unless it was `asked` to end and did so."""
         stuck = self._stuck.pop(member.number, "")
+        if found is None:
+            return
         reason = reason_of(member, status, bool(stuck), link.failure() is not None, asked)
-        if reason is None or found is None:
+        if reason is None:
             return
         try:
             self._write(

@@ -7,6 +7,7 @@ import http.client
 import inspect
 import signal
 import socket
+import socketserver
 import ssl
 import threading
 import time
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 import werkzeug.serving
 
+import carboy.serving
 from carboy.serving import make_server, run_simple
 from certificates import Authority, unchecked
 from running import PATIENCE, Running
@@ -112,6 +114,44 @@ def test_a_port_may_be_text_for_make_server_but_not_for_run_simple() -> None:
     for function in (run_simple, werkzeug.serving.run_simple):
         with pytest.raises(TypeError):
             function("127.0.0.1", "0", app)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("serving", [carboy.serving, werkzeug.serving], ids=lambda m: m.__name__)
+def test_a_replaced_server_bind_learns_the_port(
+    serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, ports = socketserver.TCPServer.server_bind, []
+
+    def server_bind(server: Any) -> None:  # as the live server of Flask-Testing does
+        original(server)
+        ports.append(server.socket.getsockname()[1])
+
+    monkeypatch.setattr(socketserver.TCPServer, "server_bind", server_bind)
+    server = serving.make_server("127.0.0.1", 0, app)
+    again = serving.make_server("127.0.0.1", 0, app, fd=server.fileno())
+    assert ports == [server.port]
+    again.server_close()
+    server.server_close()
+
+
+@pytest.mark.parametrize("serving", [carboy.serving, werkzeug.serving], ids=lambda m: m.__name__)
+def test_a_subclass_extends_server_bind_and_server_activate(serving: Any) -> None:
+    seen = []
+
+    class Server(serving.BaseWSGIServer):  # type: ignore[misc]
+        def server_bind(self) -> None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            super().server_bind()
+            seen.append(self.server_address)
+
+        def server_activate(self) -> None:
+            super().server_activate()
+            seen.append(self.socket.getsockname())
+
+    server = Server("127.0.0.1", 0, app)
+    assert seen == [server.server_address] * 2
+    assert server.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    server.server_close()
 
 
 @pytest.mark.parametrize("module", ["ours", "theirs"])

@@ -41,6 +41,7 @@ from carboy.serving.addresses import UNIX, get_interface_ip
 from carboy.serving.gateway import WerkzeugGateway
 from carboy.serving.handler import HandlerGateway, WSGIRequestHandler
 from carboy.serving.log import LoggerAccess
+from carboy.serving.standard_hooks import StandardHooks
 from carboy.werkzeug_log import LOGGER, _log
 
 __all__ = [
@@ -90,7 +91,7 @@ def make_server(
     return BaseWSGIServer(host, port, app, *more, fd=fd)
 
 
-class BaseWSGIServer:
+class BaseWSGIServer(StandardHooks):
     """A listening socket and an application that answers one request at a time.
 
     `serve_forever` blocks. `shutdown`, called from another thread, ends it and waits for its end.
@@ -99,7 +100,6 @@ class BaseWSGIServer:
     multithread = False
     multiprocess = False
     request_queue_size = LISTEN_QUEUE
-    allow_reuse_address = True
     processes = 1
 
     def __init__(
@@ -147,6 +147,8 @@ class BaseWSGIServer:
         self._escaped: BaseException | None = None
         self._done = threading.Event()
         self._done.set()
+        if fd is None:
+            self._run_hooks()
 
     def _open(self, fd: int | None) -> socket.socket:
         address = self._address

@@ -82,7 +82,7 @@ FILES = {
 }
 PATHS = [
     *("pk", "pk/", "pk/__init__.py", "pk/sub/mm.py", "pk/sub/mm", "pk.sub.mm", "solo"),
-    *("solo.py", "./solo.py", "nofile", "a/b.py"),
+    *("solo.py", "./solo.py", "nofile", "a/b.py", "a/__init__.py", "a/__init__"),
 ]
 PLACES = [
     *(("pk.sub.mm", name) for name in (None, "x", "create_app()", "zz")),

@@ -361,3 +361,46 @@ def test_a_star_import_gives_the_same_names_as_in_the_real_packages() -> None:
         for each in (code, install + code)
     )
     assert ours - {"Carboy"} == real - {"annotations", "t"}  # names for its own use
+
+
+def test_a_filter_by_module_names_the_module_of_flask() -> None:
+    code = """
+import warnings, flask
+app = flask.Flask("app", subdomain_matching=True)
+app.config["SERVER_NAME"] = "dev.local"
+with warnings.catch_warnings():
+    warnings.simplefilter("error")
+    warnings.filterwarnings("ignore", "Current server name", UserWarning, "flask.app")
+    app.test_client().get("/", "http://other.example")
+with warnings.catch_warnings(record=True) as seen:
+    warnings.simplefilter("always")
+    environ = {**app.test_request_context().request.environ, "HTTP_HOST": "other"}
+    app.url_map.bind_to_environ(environ, "dev.local")
+print(json.dumps([str(each.category) for each in seen] + [seen[0].filename]))
+"""
+    carboy, real = both(code)
+    assert carboy == real
+
+
+def test_a_client_calls_itself_werkzeug() -> None:
+    code = """
+import flask, importlib.metadata
+app = flask.Flask("app")
+app.add_url_rule("/", "", lambda: str(flask.request.user_agent))
+version = importlib.metadata.version("werkzeug")
+print(json.dumps(app.test_client().get("/").text.replace(version, "VERSION")))
+"""
+    carboy, real = both(code)
+    assert carboy == real == "Werkzeug/VERSION"
+
+
+def test_files_of_a_package_are_served_by_its_name() -> None:
+    code = """
+from werkzeug.middleware.shared_data import SharedDataMiddleware
+from werkzeug.test import Client
+client = Client(SharedDataMiddleware(lambda *_: [], {"/pkg": ("werkzeug.debug", "shared")}))
+response = client.get("/pkg/debugger.js")
+print(json.dumps([response.status_code, response.mimetype, b"function" in response.data]))
+"""
+    carboy, real = both(code)
+    assert carboy == real

@@ -21,6 +21,8 @@ from carboy.testing import create_environ
 
 BOUNDARY = re.compile(rb"(?:-{15}WerkzeugFormPart_[0-9.]+(?:e-[0-9]+)?|carboy-[0-9a-f]+)")
 
+TARGET = {"SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "REQUEST_URI", "RAW_URI"}
+
 
 def made(builder: Any, *args: Any, **kwargs: Any) -> Any:
     """The environ and body of a builder without values that vary, or the error."""
@@ -208,6 +210,36 @@ def test_a_builder_can_be_made_from_an_environ() -> None:
     assert {k: v for k, v in again.items() if k not in ignored} == {
         k: v for k, v in first.items() if k not in ignored
     }
+
+
+@pytest.mark.parametrize(
+    "path", ["/\u3131", "/a b", "/a%20b", "/[x]", "/a%3Fb", "/\U0001f600", "/\udcff"]
+)
+def test_a_target_is_the_same_when_made_from_an_environ(path: str) -> None:
+    first = create_environ("/")
+    first["PATH_INFO"] = path.encode("utf-8", "surrogateescape").decode("latin-1")
+    ours = EnvironBuilder.from_environ(first)
+    theirs = werkzeug.test.EnvironBuilder.from_environ(first)
+    assert (ours.path, ours.request_uri) == (theirs.path, theirs.request_uri)
+    made = ours.get_environ()
+    assert {k: made[k] for k in made if k in TARGET} == {
+        k: value for k, value in theirs.get_environ().items() if k in TARGET
+    }
+
+
+@pytest.mark.parametrize("path", ["/a?b", "/a#b", "/a\nb"])
+def test_a_path_is_kept_when_made_from_an_environ(path: str) -> None:
+    first = {**create_environ("/"), "PATH_INFO": path}
+    assert EnvironBuilder.from_environ(first).get_environ()["PATH_INFO"] == path
+
+
+@pytest.mark.parametrize(
+    "url", ["http://\xfc.com:80/\xfc", "http://x/a b%20", "http://x/[a]", "/\xfc"]
+)
+def test_a_base_url_may_have_other_characters_than_ascii(url: str) -> None:
+    ours = EnvironBuilder("/p", url)
+    theirs = werkzeug.test.EnvironBuilder("/p", url)
+    assert (ours.base_url, ours.script_root) == (theirs.base_url, theirs.script_root)
 
 
 def test_parts_are_replaced_when_made_from_an_environ() -> None:

@@ -118,6 +118,7 @@ def test_an_unbound_proxy_is_false_and_has_its_own_class() -> None:
     assert not proxy
     assert isinstance(proxy, LocalProxy)
     assert LocalProxy.__doc__ == proxy.__doc__
+    assert "LocalProxy" in (proxy.__doc__ or "")
 
 
 IN_PLACE = "add sub mul truediv floordiv mod pow and or xor lshift rshift".split()  # noqa: SIM905

@@ -135,8 +135,9 @@ def put_on_path(folder: Path) -> None:
 def module_of_file(path: Path) -> tuple[Path, str]:
     """The folder that has to be on sys.path, and the dotted name, of a file or package."""
     path = path.resolve()
-    name = path.name.removesuffix(".py")
-    parts = [] if name == "__init__" else [name]
+    if path.name in ("__init__.py", "__init__"):
+        path = path.parent
+    parts = [path.name.removesuffix(".py")]
     folder = path.parent
     while (folder / "__init__.py").is_file():
         parts.insert(0, folder.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.abc import Loader, MetaPathFinder
@@ -97,7 +98,11 @@ class AliasLoader(Loader):
         return ModuleResources(name)
 
     def get_data(self, path: str) -> bytes:
-        """A file, for pkgutil.get_data."""
+        """A file, for pkgutil.get_data. It may be named by a package's `__path__`."""
+        named = max((each for each in FOLDERS if path.startswith(each + os.sep)), default="")
+        if named:
+            files = ModuleResources(FOLDERS[named]).files()
+            return files.joinpath(path[len(named) + 1 :]).read_bytes()  # type: ignore[no-any-return]
         return Path(path).read_bytes()
 
 

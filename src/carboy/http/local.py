@@ -214,8 +214,8 @@ def _from_variable(
 class LocalProxy(Generic[T]):
     """A proxy that looks up its object at each use and forwards all operations to it.
 
-    `local` is a ContextVar, a Local, a LocalStack or a function, and `name` an attribute of its
-    value. RuntimeError with `unbound_message` if there is no value.
+    The `local` of a LocalProxy is a ContextVar, a Local, a LocalStack or a function, and `name` an
+    attribute of its value. RuntimeError with `unbound_message` if there is no value.
     """
 
     __slots__ = ("__wrapped", "_get_current_object")

@@ -93,7 +93,7 @@ class AnyConverter(BaseConverter):
         if value in self.items:
             return str(value)
         known = ", ".join(repr(item) for item in sorted(self.items))
-        raise ValueError(f"{str(value)!r} is not one of {known}. Pass one of them.")
+        raise ValueError(f"{str(value)!r} is not one of {known}")
 
 
 class PathConverter(BaseConverter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import Lock
@@ -296,9 +297,28 @@ def environ_arguments(
         return server_name, ""
     if host.endswith(f".{server_name}"):
         return server_name, host.removesuffix(f".{server_name}")
-    warnings.warn(
+    _warn(
         f"Current server name {host!r} doesn't match configured server name"
-        f" {server_name!r}, so no rule will match. Check SERVER_NAME and the Host header.",
-        stacklevel=3,
+        f" {server_name!r}, so no rule will match. Check SERVER_NAME and the Host header."
     )
     return server_name, "<invalid>"
+
+
+def _warn(message: str) -> None:
+    """Warn of the call of `bind_to_environ`.
+
+    If the names of Flask mean Carboy (the class Map has a name of Werkzeug then), the application's
+    own call is in `flask.app` for warning filters.
+    """
+    frame = sys._getframe(3)
+    module = frame.f_globals.get("__name__", "<string>")
+    if module == "carboy.app.urls" and not Map.__module__.startswith("carboy."):
+        module = "flask.app"
+    warnings.warn_explicit(
+        message,
+        UserWarning,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        module,
+        frame.f_globals.setdefault("__warningregistry__", {}),
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import copy
+from functools import cache
+from importlib.metadata import version
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -28,6 +30,12 @@ if TYPE_CHECKING:
 
 PRESERVE = "werkzeug.debug.preserve_context"
 USER_AGENT = "Carboy"
+
+
+@cache
+def _user_agent(names: str) -> str:
+    """Carboy, or Werkzeug and its version if that name means Carboy (a client's module says so)."""
+    return USER_AGENT if names.startswith("carboy.") else f"Werkzeug/{version('werkzeug')}"
 
 
 class EnvironBuilder(BaseBuilder):
@@ -89,7 +97,10 @@ class FlaskClient(Client):
         self.preserve_context = False
         self._new_contexts: list[Any] = []
         self._context_stack = ExitStack()
-        self.environ_base = {"REMOTE_ADDR": "127.0.0.1", "HTTP_USER_AGENT": USER_AGENT}
+        self.environ_base = {
+            "REMOTE_ADDR": "127.0.0.1",
+            "HTTP_USER_AGENT": _user_agent(FlaskClient.__module__),
+        }
 
     @contextmanager
     def session_transaction(self, *args: Any, **kwargs: Any) -> Iterator[SessionMixin]:

@@ -25,6 +25,9 @@ from carboy.http.wsgi import environ_text, environ_value
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
+# What urlsplit would take out of a path, or read as its end.
+NOT_IN_TARGETS = {ord(each): quote(each) for each in "?#\t\r\n"}
+
 
 class EnvironBuilder:
     """The parts of a request, from which an environ or a request is made.
@@ -69,7 +72,7 @@ class EnvironBuilder:
         self._files: FileMultiDict | None = None
         self.closed = False
         self._set_target(path, query_string)
-        self.base_url = base_url
+        self.base_url = base_url if base_url is None else iri_to_uri(base_url)
         self.method = method
         self.headers = _client_headers(headers)
         self.errors_stream = sys.stderr if errors_stream is None else errors_stream
@@ -155,7 +158,7 @@ class EnvironBuilder:
         script = _quoted(environ.get("SCRIPT_NAME", ""))
         scheme, host = environ["wsgi.url_scheme"], environ.get("HTTP_HOST") or _server(environ)
         found: dict[str, Any] = {
-            "path": _quoted(environ["PATH_INFO"]),
+            "path": environ_text(environ["PATH_INFO"]).translate(NOT_IN_TARGETS),
             "base_url": urlunsplit((scheme, host, script, "", "")),
             "query_string": environ_text(environ["QUERY_STRING"]),
             "method": environ["REQUEST_METHOD"],

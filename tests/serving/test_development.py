@@ -297,6 +297,26 @@ def test_a_handler_sees_the_request(ours: bool) -> None:
     }
 
 
+@BOTH
+def test_fields_with_underscores_are_in_the_headers_of_a_handler_only(ours: bool) -> None:
+    seen: list[Any] = []
+
+    class Handler(handler_class(ours)):  # type: ignore[misc]
+        def make_environ(self) -> Any:
+            environ = super().make_environ()
+            seen.append(self.headers.items())
+            seen.append({name: environ[name] for name in environ if name.startswith("HTTP_")})
+            return environ
+
+    fields = {"x-A": "1", "X_a": "2", "X_B": "3", "Content_Length": "4", "Cookie": "a=b"}
+    with serving(ours, app, request_handler=Handler) as server:
+        assert get(server, headers=fields)[0] == 200
+    headers, variables = seen
+    assert headers[2:] == list(fields.items())
+    assert variables.keys() == {"HTTP_HOST", "HTTP_ACCEPT_ENCODING", "HTTP_X_A", "HTTP_COOKIE"}
+    assert variables["HTTP_X_A"] == "1"
+
+
 @pytest.mark.parametrize("handler", [False, True], ids=["plain", "handler"])
 def test_late_and_generated_answers_pass_through_a_handler(handler: bool) -> None:
     def late(environ: Any, start_response: Any) -> Iterator[bytes]:

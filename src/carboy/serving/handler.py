@@ -19,6 +19,7 @@ from typing import Any
 from carboy.gateway import WsgiGateway
 from carboy.gateway.interface import Answer, Exchange
 from carboy.gateway.worker_hooks import WorkerHooks
+from carboy.gateway.wsgi import field_variables
 from carboy.protocol.events import RequestHead
 from carboy.serving.log import CONTROLS, moment, readable, styled
 from carboy.werkzeug_log import _log
@@ -91,8 +92,8 @@ class WSGIRequestHandler(BaseHTTPRequestHandler):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def make_environ(self) -> dict[str, Any]:
-        """The environ for the application."""
-        return self._arrived.environ
+        """The environ for the application. Fields whose name has "_" are in `headers` only."""
+        return _without_underscores(self._arrived)
 
     def run_wsgi(self) -> None:
         """Call the application. Its response is sent when the handler has finished."""
@@ -175,6 +176,16 @@ def _message(head: RequestHead) -> HTTPMessage:
     for name, value in head.fields():
         Message.add_header(message, name, value)
     return message
+
+
+def _without_underscores(arrived: Arrived) -> dict[str, Any]:
+    """The environ without header fields whose name has "_": they look like those with "-"."""
+    environ, head = arrived.environ, arrived.exchange.head
+    if any("_" in name for name, _ in head.fields()):
+        for key in field_variables(head, underscores=True):
+            environ.pop(key, None)
+        environ.update(field_variables(head))
+    return environ
 
 
 def _code(status: str) -> int | str:

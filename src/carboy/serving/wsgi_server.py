@@ -22,6 +22,7 @@ from carboy.gateway.interface import Gateway, StartFailed
 from carboy.net.tls import wrapper
 from carboy.net.tls_alpn import offer
 from carboy.net.tls_server import TlsServer, tls_of
+from carboy.protocol.limits import Limits
 from carboy.server import bind as binding
 from carboy.server.admin.unsupervised import Unsupervised
 from carboy.server.bind import Address, BindError, from_host
@@ -119,7 +120,12 @@ class BaseWSGIServer(StandardHooks):
         self.RequestHandlerClass = handler
         # A thread that calls shutdown() waits for the end. As in Werkzeug, the application decides
         # which proxies it trusts.
-        self.settings = Settings(idle_grace=0.0, trust=UNTOUCHED, http2=http2_for(handler))
+        self.settings = Settings(
+            idle_grace=0.0,
+            trust=UNTOUCHED,
+            http2=http2_for(handler),
+            limits=Limits(underscore_fields=handler is not None),  # the handler leaves them out
+        )
         if not self.multithread:
             self.settings = replace(self.settings, threads=1)
         _, self.ssl_context = self._own = tls_of(ssl_context, self.settings.http2.protocols())

@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "unix_path": (),
     "user_sockets": ("carboy.late", "carboy.unix_path"),
     "trace_context": ("carboy.late",),
-    "uuid7": ("carboy.late",),
+    "uuid7": (),
     "werkzeug_log": (),
     "relay": ("carboy.late", "carboy.user_sockets"),
     # Cython files; a test below holds what they import.
@@ -313,6 +313,7 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
     },
     "carboy.app.serving_hooks": {
         "carboy.app.lane": "Loads compiled functions; only a server needs them.",
+        "carboy.app.request_modules": "Only a server needs to load them before a request does.",
         "carboy.app.timetable": "Loads hashlib and fcntl; needed only with app.every().",
         "carboy.testing": "test_app() is a method of the application, as in Quart.",
     },
@@ -326,7 +327,7 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
         "carboy.app.commands": "`carboy run` serves a WSGI application without the framework."
     },
     "carboy.cli.framework": {
-        "carboy.app": "`carboy run` serves a WSGI application without the framework."
+        "carboy.app": "`carboy run` serves a WSGI application without the framework.",
     },
     "carboy.cli.locate": {
         "carboy.cli.tracebacks": "Only an error needs it; it loads parts of the debugger."
@@ -343,6 +344,7 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
     },
     "carboy.gateway.__init__": {
         "carboy.gateway.asgi": "Loads asyncio.",
+        "carboy.gateway.asgi_first_step": "Loads asyncio.",
         "carboy.gateway.bridge": "Loads asyncio.",
     },
     "carboy.gateway.worker_hooks": {"carboy.gateway.lifespan": "Loads asyncio."},
@@ -368,12 +370,6 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
     },
     "carboy.net.worker_loop": {"carboy.net.loop": "Loads asyncio."},
     "carboy.cli.banner": {"carboy.cli.certificates": "Loads OpenSSL; needed only with --domain."},
-    "carboy.server.admin.late_answering": {
-        "carboy.server.admin.answering": "Loads 13 modules; few workers are ever asked."
-    },
-    "carboy.server.admin.paths": {
-        "carboy.server.admin.table": "Loads 10 modules; few servers are ever asked."
-    },
     "carboy.server.beside_tls": {
         "carboy.acme.problems": "Needed only with --domain.",
         "carboy.acme.keeper": "Loads OpenSSL; needed only with --domain.",
@@ -575,7 +571,8 @@ ORDER: dict[str, tuple[str, ...]] = {
         "template_code", "template_runtime", "template_strings", "template_files",
         "templating", "after_response", "intervals", "timetable",
         "errors", "returns", "sending", "static_lane", "no_route", "teardown",
-        "cycle", "stepwise", "lane", "commands", "registry", "serving_hooks", "blueprint", "app",
+        "cycle", "stepwise", "lane", "request_modules", "commands", "registry", "serving_hooks",
+        "blueprint", "app",
     ),
     "realtime": (
         "event", "thread_source", "stream", "sse", "engine", "channel_rules", "data", "options",

@@ -71,14 +71,13 @@ UNUSED_BY_SERVERS = {
     "tomllib", "tracemalloc", "unittest", "urllib.request", "uvloop", "watchfiles", "websockets",
     "xml",
 }  # fmt: skip
-# They are needed with an option only, or when a client asks the admin server.
+# They are needed with an option only. What handles a fault is loaded with the server: then no
+# descriptor may be left, or a deployment has removed the files.
 UNUSED_BY_SERVERS |= {
-    "carboy.acme.problems", "carboy.gateway.static.gateway", "carboy.server.admin.answering",
-    "carboy.server.admin.table", "carboy.server.processes.canary",
+    "carboy.acme.problems", "carboy.gateway.static.gateway", "carboy.server.processes.canary",
     "carboy.server.processes.preload", "carboy.server.response_cache.gateway",
-    "carboy.protocol.proxy_protocol", "carboy.protocol.websocket.handshake", "carboy.relay.client",
-    "carboy.server.crashes.report", "carboy.server.http2.pipe",
-    "carboy.server.processes.command_runner", "click.shell_completion", "http", "random", "shlex",
+    "carboy.protocol.proxy_protocol", "carboy.relay.client", "carboy.server.http2.pipe",
+    "carboy.server.processes.command_runner", "click.shell_completion", "http", "shlex",
 }  # fmt: skip
 UNUSED_BY_APPLICATIONS = UNUSED_BY_SERVERS | {
     "carboy.app.blueprint",

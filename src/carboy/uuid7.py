@@ -8,10 +8,9 @@ order in which they were made. A clock that goes back does not change that.
 from __future__ import annotations
 
 import os
+import random  # seeded again in a process that is forked
 import threading
 import time
-
-from carboy.late import random  # seeded again in a process that is forked
 
 COUNTER_BITS = 42
 

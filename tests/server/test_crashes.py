@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from carboy.late import late_module
 from carboy.server import machine
 from carboy.server.crashes import folder, writer
 from carboy.server.crashes.report import End, Evidence, Reason, report
@@ -49,10 +48,13 @@ def test_ends_that_were_not_asked_for_are_reported(
     assert reason_of(member(state, given_up), status, stuck, has_failed, asked) is reason
 
 
-def test_a_supervisor_that_cannot_load_the_code_of_reports_goes_on(
+def test_a_supervisor_that_cannot_make_a_report_goes_on(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(crashes, "reports", late_module("carboy.server.crashes.missing"))
+    def broken(*args: object) -> None:
+        raise ValueError("broken")
+
+    monkeypatch.setattr(crashes, "evidence", broken)
     link: Any = None
     reports = crashes.CrashReports(tmp_path, 5)
     assert reports.evidence(link, 0.0) is None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import http.client
 import os
 import resource
 import socket
@@ -151,3 +152,169 @@ def test_a_connection_whose_request_has_just_come_is_not_closed_to_make_room(
         del connections[connection.fd]
     pairs[3][0].phase = HEAD
     assert not accepting._make_room(100.0)  # one connection has a request, the other one is new
+
+
+# -- a worker without a free descriptor --------------------------------------------------------
+
+FRAMEWORK = """
+from carboy import Flask, Response, abort, flash, get_flashed_messages, redirect, request, session
+
+app = Flask(__name__)
+app.secret_key = "key"
+kept = []
+
+
+@app.get("/exhaust")
+def exhaust():
+    try:
+        while True:
+            kept.append(open("/dev/null"))
+    except OSError as error:
+        return error.strerror
+
+
+@app.get("/open")
+def open_file():
+    return open("/dev/null").read()
+
+
+@app.get("/session")
+def count():
+    session["n"] = session.get("n", 0) + 1
+    flash("noted")
+    return f"{session['n']} {get_flashed_messages()}"
+
+
+@app.post("/form")
+def form():
+    return "|".join([*request.form.values(), *(each.read().decode() for each in request.files.values())])
+
+
+@app.post("/json")
+def json():
+    return request.get_json()
+
+
+@app.get("/fields")
+def fields():
+    response = Response(f"{request.accept_mimetypes.best} {request.authorization.username}")
+    response.set_cookie("a", request.cookies["b"], max_age=5)
+    response.content_security_policy.default_src = "'self'"
+    response.cache_control.max_age = 5
+    return response
+
+
+@app.get("/tag")
+def tag():
+    response = Response("text")
+    response.set_etag("a")
+    return response.make_conditional(request)
+
+
+@app.get("/forbidden")
+def forbidden():
+    abort(403)
+
+
+@app.get("/away")
+def away():
+    app.logger.warning("away")
+    return redirect("/")
+
+
+wrapped = lambda environ, start_response: app(environ, start_response)
+"""  # noqa: E501 - the lines of another file
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+PARTS = {"Content-Type": "multipart/form-data; boundary=-"}
+PART = b'---\r\nContent-Disposition: form-data; name="f"; filename="n"\r\n\r\nfile\r\n-----\r\n'
+JSON = {"Content-Type": "application/json"}
+FIELDS = {"Accept": "text/html;q=0.5, */*", "Authorization": "Basic YTpi", "Cookie": "b=c"}
+TAG = {"If-None-Match": '"a"'}
+ASKED: list[tuple[str, str, dict[str, str], bytes, int, bytes]] = [
+    ("GET", "/missing", {}, b"", 404, b"<h1>Not Found</h1>"),
+    ("PUT", "/open", {}, b"", 405, b"<h1>Method Not Allowed</h1>"),
+    ("GET", "/open", {}, b"", 500, b"<h1>Internal Server Error</h1>"),
+    ("GET", "/session", {}, b"", 200, b"1 ['noted']"),
+    ("POST", "/form", FORM, b"a=b%20", 200, b"b "),
+    ("POST", "/form", PARTS, PART, 200, b"file"),
+    ("POST", "/json", JSON, b'{"a": 1}', 200, b'{"a":1}'),
+    ("POST", "/json", JSON, b'{"a": ', 400, b"<h1>Bad Request</h1>"),
+    ("GET", "/fields", FIELDS, b"", 200, b"text/html a"),
+    ("GET", "/tag", TAG, b"", 304, b""),
+    ("GET", "/forbidden", {}, b"", 403, b"<h1>Forbidden</h1>"),
+    ("GET", "/away", {}, b"", 302, b"Redirecting..."),
+    ("GET", "/away", {"Upgrade": "h2c", "Connection": "Upgrade"}, b"", 302, b"Redirecting..."),
+]
+
+
+@pytest.mark.parametrize("name", ["app", "wrapped"])
+@pytest.mark.parametrize("workers", [("--no-supervisor",), ("-w", "1", "--supervisor")], ids=str)
+def test_a_worker_without_a_free_descriptor_answers_and_logs_errors(
+    tmp_path: Path, workers: tuple[str, ...], name: str
+) -> None:
+    (tmp_path / "service.py").write_text(FRAMEWORK)
+    program = LIMITED.replace("SOFT", "300").replace("HARD", "300")
+    args = ("run", f"service:{name}", "-p", "0", "--threads", "4", *workers)
+    with Running(*args, cwd=tmp_path, command=("-c", program)) as server:
+        client = http.client.HTTPConnection(*server.address(), timeout=PATIENCE)
+        client.request("GET", "/exhaust")
+        assert client.getresponse().read() == b"Too many open files"
+        for method, path, headers, body, status, expected in ASKED:
+            client.request(method, path, body, headers)
+            response = client.getresponse()
+            content = response.read()
+            assert (response.status, expected in content) == (status, True), (path, content)
+        client.close()
+        server.line("OSError: [Errno 24] Too many open files: '/dev/null'")
+        assert "During handling" not in server.text()
+
+
+CALLABLES = """
+kept = []
+
+
+def exhaust():
+    try:
+        while True:
+            kept.append(open("/dev/null"))
+    except OSError as error:
+        return error.strerror.encode()
+
+
+def body_of(path):
+    return {"/exhaust": exhaust, "/open": lambda: open("/dev/null").read()}.get(path, lambda: b"ok")()
+
+
+def wsgi(environ, start_response):
+    body = body_of(environ["PATH_INFO"])
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [body]
+
+
+async def asgi(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    body = body_of(scope["path"])
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": body})
+"""  # noqa: E501 - the lines of another file
+
+
+@pytest.mark.parametrize("name", ["wsgi", "asgi"])
+def test_other_applications_are_served_without_a_free_descriptor(tmp_path: Path, name: str) -> None:
+    (tmp_path / "service.py").write_text(CALLABLES)
+    program = LIMITED.replace("SOFT", "300").replace("HARD", "300")
+    args = ("run", f"service:{name}", "-p", "0", "--threads", "4", "--no-supervisor")
+    with Running(*args, cwd=tmp_path, command=("-c", program)) as server:
+        client = http.client.HTTPConnection(*server.address(), timeout=PATIENCE)
+        for path, status, body in (
+            ("/exhaust", 200, b"Too many open files"),
+            ("/open", 500, b"500 Internal Server Error"),
+            ("/", 200, b"ok"),
+        ):
+            client.request("GET", path)
+            response = client.getresponse()
+            assert (response.status, response.read()[: len(body)]) == (status, body)
+        client.close()
+        server.line("OSError: [Errno 24] Too many open files: '/dev/null'")
+        assert "During handling" not in server.text()

@@ -113,8 +113,15 @@ class ServingHooks:
         ]
 
     def direct_lane(self) -> Callable[[Any], Any]:
-        """A function that finds the compiled lane, which a server calls with the last result."""
+        """A function that finds the compiled lane, which a server calls with the last result.
+
+        Loads what later requests may need.
+        """
+        from carboy.app import request_modules
         from carboy.app.lane import lane_of
+
+        app: Any = self
+        request_modules.load(signing=bool(app.secret_key))
 
         return partial(lane_of, self)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from carboy.cli import locate, mounts
+from carboy.cli.framework import load_request_modules
 from carboy.server.processes.worker import LoadError
 
 if TYPE_CHECKING:
@@ -34,9 +35,11 @@ def load_or_explain(
 ) -> Any:
     """The application, or a LoadError whose text tells the user what to correct."""
     try:
-        return mounts.load(name, interface, mounted)
+        application = mounts.load(name, interface, mounted)
     except (locate.NoApplication, locate.BrokenApplication) as problem:
         raise LoadError(str(problem)) from None
+    load_request_modules(application)
+    return application
 
 
 def application_commands(ctx: click.Context) -> click.Group | None:

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import carboy
 from carboy.cli import locate
@@ -31,10 +32,22 @@ def load_framework(applications: Iterable[str], folder: Path, as_flask: bool) ->
     """
     names = NAMES | FLASK if as_flask else NAMES
     if any(imports_one_of(names, each, folder) for each in applications if each):
-        from carboy.app import lane  # noqa: F401
+        from carboy.app import lane, request_modules  # noqa: F401
 
+        request_modules.load(signing=False)
         for each in ("Flask", "request"):
             getattr(carboy, each)
+
+
+def load_request_modules(application: Any) -> None:
+    """Load what requests may need, if the framework is inside another callable.
+
+    A server asks an application of Carboy itself (`direct_lane`).
+    """
+    if "carboy.app.app" in sys.modules and not hasattr(application, "direct_lane"):
+        from carboy.app import request_modules
+
+        request_modules.load(signing=True)
 
 
 def imports_one_of(names: frozenset[str], application: str, folder: Path) -> bool:

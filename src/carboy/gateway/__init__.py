@@ -57,6 +57,7 @@ def for_application(
 
 
 def _for_asgi(app: Any, loop: str, name: str) -> Gateway:
+    from carboy.gateway import asgi_first_step  # noqa: F401 - compiled functions use it
     from carboy.gateway.asgi import AsgiGateway
 
     if not isinstance(app, Bridged):

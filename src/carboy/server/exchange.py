@@ -20,8 +20,8 @@ from carboy.gateway.wsgi import (
     replace_fields,
     request_variables,
 )
-from carboy.late import late_module
 from carboy.protocol.events import ForwardedHead, RequestHead
+from carboy.protocol.websocket.handshake import Handshake, HandshakeError, read_handshake
 from carboy.server.connection import NOTHING
 from carboy.server.disconnects import has_ended, has_left
 from carboy.server.failures import log_late
@@ -32,7 +32,6 @@ from carboy.server.request_start import queued_seconds
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
-    from carboy.protocol.websocket import handshake as handshakes
     from carboy.server.channel import Channel
     from carboy.server.connection import Connection, Template
     from carboy.server.dispatch_times import Usage
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
     from carboy.server.queueing import WaitsFor
     from carboy.server.responder import Responder
     from carboy.time_limits import Wait
-else:
-    handshakes = late_module("carboy.protocol.websocket.handshake")
 
 Headers = list[tuple[str, str]]
 
@@ -350,15 +347,13 @@ class ServerExchange(ExchangeSlots):
         if not self.head.upgrade:
             return None
         try:
-            handshake = handshakes.read_handshake(self.head)
+            handshake = read_handshake(self.head)
             if handshake is None:
                 return None
             if not self.responder.websocket_origins.allows(handshake.origin, self.head.host):
-                raise handshakes.HandshakeError(
-                    403, "Pages of this origin may not open a WebSocket here."
-                )
+                raise HandshakeError(403, "Pages of this origin may not open a WebSocket here.")
             return websocket_of(self, handshake, changed)
-        except handshakes.HandshakeError as error:
+        except HandshakeError as error:
             return error.status, error.headers, error.body, None
 
     @property
@@ -403,7 +398,7 @@ class ServerExchange(ExchangeSlots):
 
 def websocket_of(
     exchange: ServerExchange,
-    handshake: handshakes.Handshake,
+    handshake: Handshake,
     changed: Callable[[], object],
 ) -> WebSocket:
     """The WebSocket of a valid handshake. Raises HandshakeError if the package is missing."""
@@ -416,5 +411,5 @@ def websocket_of(
             "A WebSocket was refused because the package websockets is not installed. Use: pip"
             " install carboy[websocket]."
         )
-        raise handshakes.HandshakeError(501, "This server has no WebSocket.") from None
+        raise HandshakeError(501, "This server has no WebSocket.") from None
     return WebSocketTransport(exchange, handshake, exchange.responder.websockets, changed)

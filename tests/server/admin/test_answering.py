@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from typing import Any
 
-import pytest
-
 from carboy.server.admin.answering import Answering
-from carboy.server.admin.late_answering import LateAnswering
 
 PATIENCE = 60.0
 
@@ -50,12 +46,3 @@ def test_nothing_is_kept_of_a_question_whose_client_has_gone_after_the_answer() 
         answering.take({"ask": "cancel", "id": 0, "cancel": number}, ended.release)
         assert not answering.is_cancelled(number)
     assert not answering._running
-
-
-def test_a_worker_that_cannot_load_its_answers_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "carboy.server.admin.answering", None)
-    sent: list[dict[str, Any]] = []
-    nothing: Any = None
-    LateAnswering(nothing, nothing, nothing).take({"ask": "status", "id": 7}, sent.append)
-    assert sent[0]["answer"] == 7
-    assert "cannot be loaded" in sent[0]["failure"]

@@ -101,7 +101,7 @@ class Site:
         public = AdminSocket(listen_tcp("127.0.0.1", 0), Token(TOKEN))
         other = AdminSocket(listen_tcp("127.0.0.1", 0), Token(OTHER_TOKEN))
         self.port = public.place.port
-        self.server = AdminServer([local, public, other], lambda: paths, self.workers)
+        self.server = AdminServer([local, public, other], paths, self.workers)
         self.client = Client(local.place)
         self.by_port = Client(public.place)
         self.by_other_port = Client(other.place)

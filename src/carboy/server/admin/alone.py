@@ -15,11 +15,11 @@ from types import MappingProxyType
 
 from carboy.net.threads import NoThread, start_thread
 from carboy.relay import own
-from carboy.server.admin.late_answering import LateAnswering
+from carboy.server.admin.answering import Answering
 from carboy.server.admin.listening import AdminSocket, announce, close_all
 from carboy.server.admin.operations import About, Served, WorkerFacts
-from carboy.server.admin.paths import table
 from carboy.server.admin.server import AdminServer
+from carboy.server.admin.table import all_paths
 from carboy.server.engine import Engine
 from carboy.server.machine import resident
 from carboy.server.metrics.totals import Totals
@@ -42,7 +42,7 @@ class AloneOperations:
     def __init__(
         self,
         engine: Engine,
-        answering: LateAnswering,
+        answering: Answering,
         served: Served,
         reload: Callable[[], object],
         readiness: Readiness,
@@ -119,7 +119,7 @@ class AloneAdmin:
     def start(
         self,
         engine: Engine,
-        answering: LateAnswering,
+        answering: Answering,
         reload: Callable[[], object],
         readiness: Readiness,
     ) -> None:
@@ -128,7 +128,7 @@ class AloneAdmin:
             return
         operations = AloneOperations(engine, answering, self._served, reload, readiness)
         operations.metrics = self._metrics
-        server = AdminServer(self._sockets, table, operations)
+        server = AdminServer(self._sockets, all_paths(), operations)
         operations.server = self._server = server
         thread = threading.Thread(
             target=self._run, args=(server,), name="carboy-admin", daemon=True

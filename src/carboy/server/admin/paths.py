@@ -7,7 +7,7 @@ generator function: it yields an Ask, gets the Answers, and returns the Reply:
         answers = yield Ask("memory")
         return Reply({str(each.worker): each.value for each in answers.values()})
 
-Add it to `all_paths` (table.py), which loads with the first request.
+Add it to `all_paths` (table.py).
 """
 
 from __future__ import annotations
@@ -58,10 +58,3 @@ class Paths:
         if found is None:
             raise Refused(405, f"{path} has {' and '.join(sorted(methods))}, not {method}.")
         return found
-
-
-def table() -> Paths:
-    """All paths. Few servers are asked anything, so the handlers load with the first request."""
-    from carboy.server.admin.table import all_paths
-
-    return all_paths()

@@ -17,7 +17,6 @@ code ends.
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -27,6 +26,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from carboy.gateway.route import KEY, route_of
+from carboy.late import random
 from carboy.net.worker_loop import running_loops
 from carboy.request_identity import current, runners
 from carboy.server.admin.call_tree import CallTree

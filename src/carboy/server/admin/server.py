@@ -17,7 +17,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from ipaddress import ip_address
 
 from carboy.net.poller import READ, WRITE, make_poller
@@ -39,18 +38,15 @@ LOOPBACK_NAMES = ("localhost", "")
 
 
 class AdminServer:
-    """Answers requests at `sockets` with the handlers of `paths()`, called for the first one."""
+    """Answers requests at `sockets` with the handlers of `paths`."""
 
     def __init__(
-        self,
-        sockets: Sequence[AdminSocket],
-        paths: Callable[[], Paths],
-        operations: Operations,
+        self, sockets: Sequence[AdminSocket], paths: Paths, operations: Operations
     ) -> None:
         self.sockets = sockets
         self.operations = operations
         self.questions = Questions(operations)
-        self._paths = lru_cache(1)(paths)
+        self._paths = paths
         self._peers: dict[int, Peer] = {}
         self._watched: dict[int, int] = {}
         self._poller = make_poller()
@@ -193,7 +189,7 @@ class AdminServer:
         head = peer.head
         assert head is not None
         try:
-            found = self._paths().find(head.method, head.path)
+            found = self._paths.find(head.method, head.path)
             self._check_access(peer, head, found)
             accept = next((v for name, v in head.fields() if name.lower() == "accept"), "")
             call = read_call(head.method, head.path, head.query, bytes(peer.body), accept)

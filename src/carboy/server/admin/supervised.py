@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from carboy.server.admin.listening import AdminSocket, announce, close_all
 from carboy.server.admin.operations import About, Served, WorkerFacts
-from carboy.server.admin.paths import table
 from carboy.server.admin.questions import NEVER
 from carboy.server.admin.server import AdminServer
+from carboy.server.admin.table import all_paths
 from carboy.server.machine import resident
 from carboy.server.metrics.statsd import Statsd
 from carboy.server.metrics.totals import Totals
@@ -144,7 +144,7 @@ class SupervisorAdmin:
         if self._sockets:
             operations = SupervisedOperations(supervisor, self._served, self.metrics)
             self._operations = operations
-            self.server = AdminServer(self._sockets, table, operations)
+            self.server = AdminServer(self._sockets, all_paths(), operations)
             announce(self._sockets)
 
     def turn(self) -> None:

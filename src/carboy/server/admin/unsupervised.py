@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from carboy.server.admin.alone import AloneAdmin
-from carboy.server.admin.late_answering import LateAnswering
+from carboy.server.admin.answering import questions_of_a_worker
 from carboy.server.admin.listening import open_admin
 from carboy.server.admin.operations import Served
 from carboy.server.engine import Engine
@@ -47,7 +47,7 @@ class Unsupervised:
         readiness.stopping = lambda: engine.stopping.asked is not None
         self._counting.start(engine, gateway)
         readiness.start()
-        questions = LateAnswering(engine, self._counting.metrics, readiness)
+        questions = questions_of_a_worker(engine, self._counting.metrics, readiness)
         self._admin.start(engine, questions, self._reload, readiness)
         try:
             yield

@@ -13,25 +13,16 @@ import signal
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from carboy.late import late_module
+from carboy.server.crashes import folder as files
+from carboy.server.crashes import writer
+from carboy.server.crashes.report import End, Evidence, Reason, evidence, report
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.machine import oom_kills
 from carboy.server.processes.generations import Member, State
 from carboy.server.processes.link import WorkerLink
 from carboy.server.processes.stuck import REASONS, Stuck
 from carboy.server.signals import named
-
-if TYPE_CHECKING:
-    from carboy.server.crashes import folder as files
-    from carboy.server.crashes import report as reports
-    from carboy.server.crashes import writer
-    from carboy.server.crashes.report import End, Evidence, Reason
-else:
-    files = late_module("carboy.server.crashes.folder")
-    reports = late_module("carboy.server.crashes.report")
-    writer = late_module("carboy.server.crashes.writer")
 
 log = logging.getLogger(ERROR_LOGGER)
 
@@ -73,9 +64,9 @@ class CrashReports:
         if self._folder is None:
             return None
         try:
-            return reports.evidence(link, now)
-        except (ImportError, OSError) as problem:  # the module loads now; no descriptor is left
-            self._failed(f"Their code cannot be loaded: {problem}")
+            return evidence(link, now)
+        except Exception as problem:  # a report must not end the server
+            self._failed(str(problem))
             return None
 
     def ended(
@@ -90,7 +81,7 @@ class CrashReports:
             return
         try:
             self._write(
-                reports.End(
+                End(
                     worker=member.number,
                     status=status,
                     lived=time.monotonic() - member.born,
@@ -108,7 +99,7 @@ class CrashReports:
         if len(self.writers) >= MOST or self._folder is None:
             self._failed("The disk does not answer")
             return
-        found = reports.report(end, self._application, self._project)
+        found = report(end, self._application, self._project)
         content = json.dumps(found, indent=2).encode() + b"\n"
         if not self._forks:
             files.write(self._folder, found["id"], content, self._keep)
@@ -164,12 +155,12 @@ def reason_of(
     `has_failed`: it has said why it cannot start, which the log has.
     """
     if stuck:
-        return reports.Reason.STUCK
+        return Reason.STUCK
     if asked:
         code = os.waitstatus_to_exitcode(status)
-        return reports.Reason.CRASH if code < 0 and -code not in ASKED else None
+        return Reason.CRASH if code < 0 and -code not in ASKED else None
     if member.state is State.SERVING:
-        return reports.Reason.CRASH
+        return Reason.CRASH
     if has_failed:
         return None
-    return reports.Reason.START_TIMEOUT if member.given_up else reports.Reason.FAILED_START
+    return Reason.START_TIMEOUT if member.given_up else Reason.FAILED_START

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import NoReturn, Protocol
 
 from carboy.server import signals
@@ -87,7 +88,8 @@ class Children:
     def end(self, workers: Iterable[int] = ()) -> None:
         for worker in workers:
             self.signal(worker, signal.SIGKILL)
-            os.waitpid(worker, 0)
+            with suppress(ChildProcessError):  # its end was taken by the step that has failed
+                os.waitpid(worker, 0)
 
 
 class Fork(Children):

@@ -23,7 +23,7 @@ from carboy.net.threads import NoThread
 from carboy.net.worker_jobs import jobs
 from carboy.server import monkey_patching, systemd
 from carboy.server.admin.alone import AloneAdmin
-from carboy.server.admin.late_answering import LateAnswering
+from carboy.server.admin.answering import questions_of_a_worker
 from carboy.server.admin.listening import open_admin
 from carboy.server.admin.operations import Served
 from carboy.server.beside_tls import BesideTls, redirects
@@ -147,7 +147,7 @@ class Worker:
                 watchdog = systemd.Watchdog()
                 if watchdog.timeout:
                     Heartbeat(engine, beat_interval(watchdog.timeout), watchdog).start()
-                questions = LateAnswering(engine, self._counting.metrics, self.readiness)
+                questions = questions_of_a_worker(engine, self._counting.metrics, self.readiness)
                 admin.start(engine, questions, self._load_check.ask, self.readiness)
                 if self._hung_up_early:
                     self._load_check.ask()
@@ -187,7 +187,7 @@ class Worker:
         """Start the threads that hear the supervisor and show it that this worker is alive."""
         timeout = self.plan.settings.graceful_timeout + KILL_DELAY
         metrics = self._counting.metrics
-        link.ask = LateAnswering(engine, metrics, self.readiness).take
+        link.ask = questions_of_a_worker(engine, metrics, self.readiness).take
         link.crashed = lambda crash: self.hooks.run_and_log(Hook.WORKER_CRASH, Crash(**crash))
         link.elected = jobs().elect
         link.attend(lambda: engine.stop(listeners=ListenerPolicy.DRAIN), timeout)

@@ -168,6 +168,27 @@ def test_a_test_run_can_ask_for_the_names(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_a_forked_server_of_a_test_run_has_nothing_to_load(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "import os, sys\n"
+        "from flask import Flask\n"
+        "from werkzeug.serving import BaseWSGIServer\n\n"
+        "def serve(server):\n"
+        "    loaded = {name for name in sys.modules if name.startswith('carboy.')} - before\n"
+        "    print(sorted(loaded), file=sys.stderr)\n"
+        "    os._exit(bool(loaded))\n\n"
+        "def test():\n"
+        "    global before\n"
+        "    BaseWSGIServer.serve_forever = serve\n"
+        "    if not (child := os.fork()):\n"
+        "        before = set(sys.modules)\n"
+        "        Flask('x').run(port=0, use_reloader=False)\n"
+        "    assert os.waitpid(child, 0)[1] == 0\n"
+    )
+    done = python("", "-m", "pytest", "-q", "-s", "-p", "carboy.compat.pytest", ".", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(("option", "lane"), [((), "server"), (("--carboy-lane", "wsgi"), "wsgi")])
 def test_a_test_run_chooses_the_lane_of_its_clients(
     tmp_path: Path, option: tuple[str, ...], lane: str

@@ -404,3 +404,19 @@ print(json.dumps([response.status_code, response.mimetype, b"function" in respon
 """
     carboy, real = both(code)
     assert carboy == real
+
+
+def test_names_that_come_and_go_are_listed() -> None:
+    code = """
+import werkzeug.serving as module
+found = [["a_new_name" in dir(module), dir(module) == sorted(dir(module))]]
+for name in ("a_new_name", "another"):
+    setattr(module, name, 1)
+    found.append([each in dir(module) for each in ("a_new_name", "another")])
+    delattr(module, name)
+    found.append([each in dir(module) for each in ("a_new_name", "another")])
+dir(module).clear()
+print(json.dumps([found, len(dir(module)) > 9]))
+"""
+    carboy, real = both(code)
+    assert carboy == real

@@ -76,6 +76,18 @@ NOT_LOADED = {"debug", "debughelpers", "middleware", "testapp", "testing", "view
 BINDINGS: dict[tuple[str, str], list[Binding]] = {}
 
 
+# alias: its names, and the names of itself and of the modules behind it that they were made from
+LISTED: dict[str, tuple[list[list[str]], list[str]]] = {}
+
+
+def loaded(name: str) -> ModuleType:
+    """The module, as from import_module, which takes longer for one that is loaded."""
+    module = sys.modules.get(name)
+    if module is None or getattr(module.__spec__, "_initializing", False):
+        return import_module(name)
+    return module
+
+
 def own(module: ModuleType) -> dict[str, Any]:
     """The attributes of an alias itself, without those of the modules behind it."""
     names: dict[str, Any] = vars(ModuleType)["__dict__"].__get__(module)
@@ -142,9 +154,20 @@ class Alias(ModuleType):
 
     def __dir__(self) -> list[str]:
         entry = MODULE_MAP[self.__name__]
+        modules = [loaded(name) for name in entry.modules]
+        # Tools that freeze the time list all names of all modules for each test.
+        key = [list(own(self)), *(list(vars(module)) for module in modules)]
+        kept = LISTED.get(self.__name__)
+        if kept is None or kept[0] != key:
+            kept = LISTED[self.__name__] = key, self._names(modules)
+        return list(kept[1])
+
+    def _names(self, modules: list[ModuleType]) -> list[str]:
+        """The sorted names of this module: those of Carboy's modules, and its own."""
+        entry = MODULE_MAP[self.__name__]
         theirs = {*own(self), *entry.renamed, *children(self.__name__)}
         names: set[str] = set()
-        for module in map(import_module, entry.modules):
+        for module in modules:
             known = [
                 *dir(module),
                 *getattr(module, "__all__", ()),
@@ -184,9 +207,9 @@ class Alias(ModuleType):
         entry = MODULE_MAP[self.__name__]
         if name in entry.renamed:
             module, _, there = entry.renamed[name].partition(":")
-            return import_module(module), there
+            return loaded(module), there
         for module in entry.modules:
-            owner = import_module(module)
+            owner = loaded(module)
             if hasattr(owner, name):
                 return owner, name
         return None

@@ -78,9 +78,6 @@ PROMISES = (
     _faster("p", "bjoern", 0.45, "compared with bjoern", "carboy-wsgi"),
     _compiled("p", "bjoern", 1.0, "compared with bjoern", "carboy-wsgi"),
     _faster("tls", "carboy-wsgi", 0.75, "compared with HTTP", "carboy-tls"),
-    _faster(
-        "tls", "carboy-wsgi-compiled", 0.75, "compiled, compared with HTTP", "carboy-tls-compiled"
-    ),
     _compiled("tls", "granian-tls", 1.0, "compared with granian, HTTPS", "carboy-tls"),
     _faster("tls", "gunicorn-tls", 3.0, "compared with gunicorn, HTTPS", "carboy-tls"),
     _faster("http2", "hypercorn-tls", 5.0, "compared with hypercorn", "carboy-tls"),

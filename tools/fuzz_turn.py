@@ -38,6 +38,7 @@ HOST = "127.0.0.1"
 PATIENCE = 60.0  # seconds, more than a request takes under the sanitizer on a busy machine
 T = TypeVar("T")
 DATE = re.compile(rb"\r\nDate: [^\r]*")
+CLOSES = re.compile(rb"Connection: close|HTTP/1\.0")
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"  # sent unless the body has come already
 DEPTH = 16  # pipelined requests of the watch on memory
 WARM = 0.2  # of the time, in which caches and pools fill
@@ -312,8 +313,9 @@ def may_be_cut(pieces: list[bytes], mine: bytes, other: bytes) -> bool:
     what the client has not read yet (RFC 9112, section 9.6).
     """
     short, long = sorted((mine, other), key=len)
-    asked = any(b"Connection: close" in each or b"HTTP/1.0" in each for each in pieces[:-1])
-    return asked and long.startswith(short)
+    sent = b"".join(pieces)
+    ends = [found.end() for found in CLOSES.finditer(sent)]
+    return bool(ends) and ends[0] < sent.rfind(b" HTTP/1.") and long.startswith(short)
 
 
 def compare(choose: random.Random, end: float, folder: str) -> None:

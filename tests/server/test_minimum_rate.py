@@ -6,6 +6,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,24 @@ def test_time_in_which_the_process_was_suspended_does_not_count(phase: Phase) ->
     for tick in range(1, 400):
         found += deadlines.exceeded(connections, 1100.5 + tick * SUSPENDED / 2)
     assert found
+
+
+def lingers(moved: Callable[[float], float]) -> float:
+    """The second in which the draining of a connection ends; `moved`: bytes after some seconds."""
+    deadlines = Deadlines(Settings())
+    standing: Any = Standing(LINGER, 0.0)
+    for tick in range(1000):
+        standing.moved = int(moved(tick / 4))
+        if deadlines.exceeded([standing], tick / 4):
+            return tick / 4
+    return 250.0
+
+
+def test_a_refused_body_is_discarded_while_the_client_sends_it_for_a_minute_at_most() -> None:
+    assert lingers(lambda second: 0) == 2.25
+    assert lingers(lambda second: 1000 * second) == 60.25
+    assert lingers(lambda second: 1000 * min(second, 10.0)) == 12.25  # then it reads the response
+    assert lingers(lambda second: 400 * second) < 5.0  # below --body-rate
 
 
 class Streaming(WsgiGateway):

@@ -32,6 +32,7 @@ from carboy.server.settings import Settings
 SUSPENDED = 1.0
 SLICE = 512  # connections, which takes about half a millisecond
 AT_A_TIME = 32  # idle connections put in order at least, when room is needed
+LONGEST_LINGER = 60.0  # seconds that the rest of a refused body is discarded at most
 NEWCOMER = 1.0  # seconds that the first byte of a connection is waited for when room is needed
 Verdict = tuple[Connection, RemoteProtocolError | None]
 
@@ -112,7 +113,7 @@ class Deadlines:
             if self._is_too_slow(connection, now, settings.write_grace, settings.write_rate):
                 connection.reset_on_close()
                 found.append((connection, None))
-        elif phase is LINGER and waited > min(settings.linger_timeout, settings.silence_timeout):
+        elif phase is LINGER and (waited > LONGEST_LINGER or self._has_paused(connection, now)):
             found.append((connection, None))
 
     def _judge_channel(self, connection: Connection, now: float, found: list[Verdict]) -> None:
@@ -128,12 +129,20 @@ class Deadlines:
             connection.reset_on_close()
             found.append((connection, None))
 
-    def _is_too_slow(self, connection: Connection, now: float, grace: float, rate: int) -> bool:
+    def _is_too_slow(
+        self, connection: Connection, now: float, grace: float, rate: int, silence: float = math.inf
+    ) -> bool:
         limit = connection.minimum_rate
         if limit is None:
-            limit = MinimumRate(connection.since, grace, rate, self._settings.silence_timeout)
+            silence = min(silence, self._settings.silence_timeout)
+            limit = MinimumRate(connection.since, grace, rate, silence)
             connection.minimum_rate = limit
         return limit.is_too_slow(now, connection.moved)
+
+    def _has_paused(self, connection: Connection, now: float) -> bool:
+        """Whether a client has stopped sending what is discarded, or sends it too slowly."""
+        settings, time = self._settings, self._settings.linger_timeout
+        return self._is_too_slow(connection, now, time, settings.body_rate, silence=time)
 
     def longest_idle(self, connections: Mapping[int, Connection], now: float) -> Connection | None:
         """The connection that has been idle longest; None if there is no idle one.

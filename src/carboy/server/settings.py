@@ -203,7 +203,7 @@ class Settings:
     linger_timeout: float = setting(
         2.0,
         "seconds",
-        "Longest time that unread input is drained before a connection is closed.",
+        "Unread input is drained before a connection is closed, until none comes for this time.",
         TIMES,
     )
 

@@ -8,7 +8,7 @@ table        all paths
 operations   what a handler can know and do (supervised and alone have it for a server with a
              supervisor and without)
 questions    questions to workers, which have a time limit
-answering    a worker's answers to them; late_answering loads it
+answering    a worker's answers to them
 status       GET /status
 profile      GET /profile; sampling and call_tree make it
 top          GET /top

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import pty
@@ -12,15 +13,17 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from admin_commands import Project, project
-from carboy.cli.admin.screen import ENTER, LEAVE
+from carboy.cli.admin.screen import ENTER, LEAVE, RESIZED, Screen
 from carboy.cli.admin.top import command as top
 from carboy.cli.admin.top_figures import figures, percentile
 from carboy.cli.admin.top_lines import divided, fitted, lines
@@ -195,6 +198,28 @@ def test_top_follows_the_size_of_the_terminal_and_takes_keys(project: Project) -
         shown.until("sort by rate, latency, errors")
         shown.write(b"q")
         assert shown.process.wait(PATIENCE) == 0
+
+
+def resize_when_asleep(thread: int) -> None:
+    """Send SIGWINCH to this thread once the other one waits: 50 looks in a row find it asleep."""
+    stat, asleep = Path(f"/proc/self/task/{thread}/stat"), 0
+    while asleep < 50:
+        asleep = asleep + 1 if stat.read_text().rpartition(")")[2].split()[0] == "S" else 0
+    signal.pthread_kill(threading.get_ident(), signal.SIGWINCH)
+
+
+def test_a_signal_that_another_thread_gets_wakes_the_screen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own, end = pty.openpty()
+    with open(own, "r+b", buffering=0), open(end, "r+b", buffering=0) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        monkeypatch.setattr(sys, "stdout", io.StringIO())
+        with Screen() as screen:
+            thread = threading.Thread(target=resize_when_asleep, args=(threading.get_native_id(),))
+            thread.start()
+            assert screen.key(PATIENCE) == RESIZED
+            thread.join()
 
 
 def test_top_ends_with_an_error_when_the_server_has_ended(project: Project) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
-from carboy.server.signals import named
+from carboy.server.signals import named, waking
 
 try:
     import termios
@@ -44,10 +44,12 @@ class Screen:
         self._modes: list[Any] = []
         self._before: dict[int, Any] = {}
         self._woken, self._wake = os.pipe()
+        self._waking = waking(self._wake)  # also by a signal just before `key` begins to wait
 
     def __enter__(self) -> Screen:
         os.set_blocking(self._wake, False)
         self._modes = termios.tcgetattr(self._input)
+        self._waking.__enter__()
         for number in HANDLED:
             self._before[number] = signal.signal(number, self._signalled)
         self._take()
@@ -57,6 +59,7 @@ class Screen:
         self._give_back()
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        self._waking.__exit__(None, None, None)
         os.close(self._woken)
         os.close(self._wake)
 
@@ -78,10 +81,6 @@ class Screen:
             self._give_back()
             os.kill(os.getpid(), signal.SIGSTOP)
             self._take()
-        try:
-            os.write(self._wake, b"\0")
-        except BlockingIOError:
-            pass  # the pipe is full, so `key` wakes anyway
 
     @staticmethod
     def size() -> tuple[int, int]:
